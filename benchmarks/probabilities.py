@@ -6,12 +6,13 @@
 
 Each case and seed is searched once as `run` does it by itself (racing, 12 trials, 5 folds), in a
 home of its own under `--work`; all in one process, so that TensorFlow is loaded once. From that one
-study come two models, both trained on all training samples:
+study come three models, all trained on all training samples:
 
 - plain: the best trial's setting, trained once, nothing else;
-- exported: what `export` does when it is asked for nothing.
+- exported: what `export` does when it is asked for nothing;
+- refits: what `export --refits 5 --calibrate` does.
 
-Both are loaded as SavedModels with TensorFlow alone, get the test set's samples as they are, and
+All are loaded as SavedModels with TensorFlow alone, get the test set's samples as they are, and
 are scored by `probability_scores.py`. No search has seen the test set, and nothing is chosen by it.
 Stages that are finished are not repeated: `search` keeps its home, so that `export` can be repeated
 by a later version (`--again`). `report` puts the tables between a page's marks.

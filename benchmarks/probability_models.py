@@ -18,10 +18,11 @@ from probability_scores import (
     set_scores,
 )
 
-PLAIN, EXPORTED = "plain", "exported"
+PLAIN, EXPORTED, REFITS = "plain", "exported", "refits"
 ARMS: dict[str, dict[str, Any]] = {
     PLAIN: {"ensemble": "none", "refits": 1, "calibrate": False},
     EXPORTED: {},
+    REFITS: {"refits": 5, "calibrate": True},
 }
 FORMATS = ("keras", "saved_model")
 BATCHES = (1, 256)
@@ -55,7 +56,7 @@ def search_here(settings: dict[str, Any], folder: Path, data_dir: Path | None) -
 
 
 def export_and_score(case: Case, seed: int, folder: Path, data_dir: Path | None) -> dict[str, Any]:
-    """Export both models of a study, and return their scores and costs."""
+    """Export a study's models, and return their scores and costs."""
     import keras
 
     from search import load_study
@@ -70,14 +71,18 @@ def export_and_score(case: Case, seed: int, folder: Path, data_dir: Path | None)
         cost = _exported(study, folder / arm, arm, data_dir)
         scores, lost[arm] = _scored(case, folder / arm, data)
         arms[arm] = {**cost, **scores}
-    apart = lost[EXPORTED] - lost[PLAIN]
-    half = 1.96 * float(apart.std(ddof=1)) / len(apart) ** 0.5
     keras.backend.clear_session()
     return {
-        "samples": len(apart),
+        "samples": len(lost[PLAIN]),
         "arms": arms,
-        "difference": [float(apart.mean()), float(apart.mean()) - half, float(apart.mean()) + half],
+        "difference": {arm: _apart(lost[arm] - lost[PLAIN]) for arm in (EXPORTED, REFITS)},
     }
+
+
+def _apart(apart: Any) -> list[float]:
+    """Return the mean of differences and its 95 % interval."""
+    mean, half = float(apart.mean()), 1.96 * float(apart.std(ddof=1)) / len(apart) ** 0.5
+    return [mean, mean - half, mean + half]
 
 
 def _warm_up() -> None:

@@ -356,7 +356,7 @@ class StudyResult:
         formats: Sequence[str] | None = None,
         ensemble: str | int = "auto",
         refits: int = 1,
-        calibrate: bool = True,
+        calibrate: bool | None = None,
         searched_samples: bool = False,
         overwrite: bool = False,
         force: bool = False,
@@ -374,8 +374,10 @@ class StudyResult:
             ensemble: `none` for the model of one trial; `auto`, or a number of trials, to average
                 those that are better together by their out-of-fold predictions.
             refits: how many seeds of each trial are trained and averaged.
-            calibrate: build a calibration of probabilities into the model, where out-of-fold
-                predictions get better by it.
+            calibrate: None builds a calibration of probabilities into the model where out-of-fold
+                predictions get better by it; True also finds one for averages of refits and for
+                many more samples than the search had, by training models without a part of the
+                samples first; False builds none.
             searched_samples: train on the samples that the search used; else on all training
                 samples of the dataset.
             overwrite: replace an existing model.

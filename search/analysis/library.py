@@ -119,7 +119,7 @@ class Library:
             reader.task,
             tuple(trial for _, trial, _ in kept),
             reader.samples,
-            _parts(reader.fold_of, reader.ids),
+            parts_of(reader.fold_of, reader.ids),
             reader.targets,
             np.stack([columns for *_, columns in kept]),
             *reader.kinds,
@@ -354,7 +354,7 @@ def loss_of(
     return float(np.average(of_rows, weights=weights))
 
 
-def _parts(fold_of: Indices, ids: Indices) -> Indices:
+def parts_of(fold_of: Indices, ids: Indices) -> Indices:
     """Return the parts of nested cross-validation: folds, or with few of them, parts of the ids."""
     folds = int(fold_of.max()) + 1
     if folds >= LEAST_PARTS:

@@ -85,13 +85,15 @@ def export(
         ),
     ] = "auto",
     calibrate: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--calibrate/--no-calibrate",
-            help="Build a calibration of probabilities into the model, where predictions out of"
-            " fold get better by it.",
+            help="Build a calibration of probabilities into the model, also where that takes"
+            " trainings without a part of the samples; or none. [default: where predictions out of"
+            " fold get better by it]",
+            show_default=False,
         ),
-    ] = True,
+    ] = None,
     searched_samples: Annotated[
         bool,
         typer.Option(
@@ -133,7 +135,8 @@ def export(
             "--trial": trial,
             "--format": formats,
             "--ensemble": ensemble != "auto" and ensemble,
-            "--no-calibrate": not calibrate,
+            "--calibrate": calibrate,
+            "--no-calibrate": calibrate is False,
             "--refits": refits != 1 and refits,
             "--searched-samples": searched_samples,
             "--force": force,

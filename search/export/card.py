@@ -26,7 +26,7 @@ from search.tasks import CLASSIFICATION
 from spaces import short_text
 from tracking.history import History, TrialHistory
 from tracking.home import RELIABILITY
-from tracking.records import ModelExported, StudyStarted, TestSetOpened
+from tracking.records import Json, ModelExported, StudyStarted, TestSetOpened
 from tracking.text import counted
 
 _LIKE = {
@@ -200,17 +200,25 @@ def _calibrated(export: ModelExported) -> Iterable[str]:
     if known.get("why"):
         yield f"Its probabilities are not calibrated: {literal(str(known['why']))}."
     elif known.get("kind") == "none":
-        yield "Its probabilities are not calibrated: out of fold, no calibration made them better."
+        seen = _seen(known)
+        yield f"Its probabilities are not calibrated: {seen}, no calibration made them better."
     elif known:
         how = "isotonic regression"
         if known["kind"] == "temperature":
             how = f"a temperature of {known['temperature']:.3g}"
+        where = _seen(known)
         yield (
-            f"Its probabilities are calibrated by {how}, as a part of the model. Out of fold, with"
-            " what other folds showed, that changes the log loss from"
-            f" {shown(known['loss_before'])} to {shown(known['loss'])} and the expected calibration"
-            f" error from {shown(known['ece_before'])} to {shown(known['ece'])}."
+            f"Its probabilities are calibrated by {how}, as a part of the model."
+            f" {where[0].upper()}{where[1:]}, with what others of them showed, that changes the log"
+            f" loss from {shown(known['loss_before'])} to {shown(known['loss'])} and the expected"
+            f" calibration error from {shown(known['ece_before'])} to {shown(known['ece'])}."
         )
+
+
+def _seen(calibration: Json) -> str:
+    if not calibration.get("held_out"):
+        return "out of fold"
+    return f"on {calibration['held_out']:,} samples that models trained alike had not seen"
 
 
 def _tested(test: TestSetOpened) -> Iterable[str]:
@@ -483,6 +491,8 @@ def _again(export: ModelExported) -> list[str]:
         options += ["--ensemble", str(len(export.members))]
     if export.calibration.get("why") == NOT_ASKED:
         options.append("--no-calibrate")
+    if export.calibration.get("held_out"):
+        options.append("--calibrate")
     return options
 
 

@@ -28,6 +28,7 @@ from search.export.calibrating import NOT_ASKED, with_calibration
 from search.export.extent import ALIKE, about
 from search.export.folder import Labels, values_of
 from search.export.formats.base import new_input, with_values
+from search.export.held_out import HeldOut
 from search.export.members import AUTO, NO_ENSEMBLE, FinalModel, Member
 from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION
 from search.tasks.thresholds import DecidingOutputs
@@ -35,6 +36,8 @@ from tracking.history import History, TrialHistory
 from tracking.home import StudyFolder
 from tracking.records import Json
 from tracking.text import Notify
+
+BELIEVED = (CLASSIFICATION, MULTI_LABEL, REGRESSION)  # tasks whose models' values are
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class Evidence:
         """
         trials = [self.history.trials[member.trial] for member in members]
         task = self.library_task
-        if task not in (CLASSIFICATION, MULTI_LABEL, REGRESSION):
+        if task not in BELIEVED:
             return Belief(why="several outputs at once are not calibrated")
         try:
             only = Library.read(self.history, self.folder, only=trials, weights=self._weights)
@@ -121,10 +124,9 @@ class Evidence:
             return Belief(conformal=scores, why=str(error))
         if task == REGRESSION:
             return Belief(conformal=_conformal(only, values))
-        found = calibrate(values, only.targets, only.task, only.splits(), only.weights)
-        if why := _unlike(members, samples, searched):
+        if why := unlike(members, samples, searched):
             return Belief(conformal=_conformal(only, values), why=why)
-        return Belief(found, _conformal(only, found.values), _conformal(only, values))
+        return _calibrated(only, values)
 
     @property
     def library_task(self) -> str:
@@ -141,12 +143,23 @@ class Belief:
         conformal: the scores of sets or intervals; None where there are none.
         plain: the same of what is not calibrated.
         why: why it is not calibrated, in words; empty where it was tried, and of numbers.
+        held_out: samples that models trained as the final one had not seen, by which it is known;
+            0 where it is known from predictions out of fold.
     """
 
     calibrated: Calibrated | None = None
     conformal: Conformal | None = None
     plain: Conformal | None = None
     why: str = ""
+    held_out: int = 0
+
+    @classmethod
+    def of_held_out(cls, tried: HeldOut) -> "Belief":
+        """Return what models trained without a part of the samples show of the final one."""
+        count = len(tried.targets)
+        if tried.task.name == REGRESSION:
+            return cls(conformal=_conformal(tried, tried.values), held_out=count)
+        return replace(_calibrated(tried, tried.values), held_out=count)
 
     @property
     def calibration(self) -> Calibration:
@@ -170,9 +183,10 @@ class Belief:
         how = "isotonic regression"
         if found.calibration.kind == TEMPERATURE:
             how = f"a temperature of {found.calibration.temperature:.3g}"
+        which = f"of {self.held_out:,} samples held out" if self.held_out else "out of fold"
         return (
-            f"its probabilities are calibrated by {how}, which lowers the log loss of out-of-fold"
-            f" predictions from {found.loss_before:.4f} to {found.loss:.4f} (nested)"
+            f"its probabilities are calibrated by {how}, which lowers the log loss {which} from"
+            f" {found.loss_before:.4f} to {found.loss:.4f} (nested)"
         )
 
     @property
@@ -225,6 +239,7 @@ class Belief:
             "ece": found.after.error,
             "brier_before": found.brier_before,
             "brier": found.brier,
+            "held_out": self.held_out,
         }
 
 
@@ -234,12 +249,17 @@ def _ordered(library: Library, trials: Sequence[TrialHistory]) -> NDArray[Any]:
     return library.columns[[places[trial.number] for trial in trials]]
 
 
-def _conformal(library: Library, values: NDArray[Any]) -> Conformal:
-    groups, weights = library.groups, library.weights
-    return conformal(values, library.targets, library.task, weights=weights, groups=groups)
+def _calibrated(known: Library | HeldOut, values: NDArray[Any]) -> Belief:
+    found = calibrate(values, known.targets, known.task, known.splits(), known.weights)
+    return Belief(found, _conformal(known, found.values), _conformal(known, values))
 
 
-def _unlike(members: Sequence[Member], samples: int, searched: int) -> str:
+def _conformal(known: Library | HeldOut, values: NDArray[Any]) -> Conformal:
+    groups, weights = known.groups, known.weights
+    return conformal(values, known.targets, known.task, weights=weights, groups=groups)
+
+
+def unlike(members: Sequence[Member], samples: int, searched: int) -> str:
     """Return why models out of fold are unlike the final one in how sure they are."""
     if any(member.refits > 1 for member in members):
         return (

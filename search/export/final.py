@@ -18,7 +18,7 @@ from search.export.evaluation import (
     open_test_set,
     write_results,
 )
-from search.export.evidence import Belief, Evidence
+from search.export.evidence import BELIEVED, Belief, Evidence, unlike
 from search.export.folder import ModelFolder, NeedsCode
 from search.export.formats import check_takes, chosen_formats, default_formats
 from search.export.formats.base import Format
@@ -32,6 +32,8 @@ from search.export.formats.writing import (
     staged,
     write_formats,
 )
+from search.export.held_out import cuts, try_out
+from search.export.held_out import told_before as told_before_trying
 from search.export.loading import checked, code_of
 from search.export.members import (
     AUTO,
@@ -91,7 +93,9 @@ class ExportRequest:
         force: make it champion whatever the comparison says.
         accept_changed_code: take the space's code also if the trial was trained with other.
         callbacks: the Keras callbacks that the trial was trained with, if they were passed.
-        calibrate: build a calibration into the model, where out-of-fold predictions get better.
+        calibrate: build a calibration into the model, where out-of-fold predictions get better by
+            it; where these say too little of the model, None builds none, and True trains models
+            without a part of the samples first, which say it.
     """
 
     target: Path
@@ -104,7 +108,7 @@ class ExportRequest:
     callbacks: Passed | None = None
     refits: int = 1
     searched_samples: bool = False
-    calibrate: bool = True
+    calibrate: bool | None = None
 
     def __post_init__(self) -> None:
         check_refits(self.refits)
@@ -260,6 +264,8 @@ def export_study(
         belief = _belief(evidence, finals, members, request, notify)
         with staged(request.target, overwrite=request.overwrite) as staging:
             _rehearse(finals, members, formats, staging, folder, belief)
+            if request.calibrate and not _says_enough(belief, finals, members):
+                belief = _held_out(history, finals, members, belief, on_epoch, notify)
             made = refit(finals, on_epoch, members)
             made = belief.applied_to(made, final.samples().encoded)
             with _writing(request.target):
@@ -486,10 +492,46 @@ def _belief(
     """Return how far the final model can be believed, and say how it is calibrated."""
     first = finals[0]
     found = evidence.belief(members, samples=len(first.used), searched=first.folds.samples)
-    if not request.calibrate:
+    if request.calibrate is False:
         return found.uncalibrated()
-    if found.told:
-        notify(found.told)
+    if found.told and not (request.calibrate and found.why):
+        can_be_tried = found.why and unlike(members, len(first.used), first.folds.samples)
+        remedy = (
+            ". `--calibrate` finds out how, by training models without a part of the samples first"
+        )
+        notify(found.told + (remedy if can_be_tried else ""))
+    return found
+
+
+def _says_enough(belief: Belief, finals: Sequence[Final], members: Sequence[Member]) -> bool:
+    """Return whether predictions out of fold say how far the final model can be believed."""
+    first = finals[0]
+    return not (belief.why or unlike(members, len(first.used), first.folds.samples))
+
+
+def _held_out(
+    history: History,
+    finals: Sequence[Final],
+    members: Sequence[Member],
+    belief: Belief,
+    on_epoch: OnEpoch,
+    notify: Notify,
+) -> Belief:
+    """Return how far the final model can be believed by models trained without a part of its data.
+
+    Where these can say nothing either, it is what was known.
+    """
+    first = finals[0]
+    task, study = first.dataset.task, history.known_study()
+    if task.name not in BELIEVED or not first.outputs_of(first.compiled()).are_probabilities:
+        why = belief.why or "its values are no probabilities"
+        notify(f"`--calibrate` finds nothing to calibrate: {why}")
+        return belief
+    parts = cuts(study, first.dataset, first.folds, first.used)
+    notify(told_before_trying(history, finals, members, parts))
+    found = Belief.of_held_out(try_out(finals, members, parts, on_epoch))
+    if found.calibrated is not None:
+        notify(found.told or "no calibration makes its probabilities better")
     return found
 
 

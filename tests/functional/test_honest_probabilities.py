@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binom
+from sklearn.metrics import log_loss
 from typer.testing import CliRunner
 
 from search import run_study
@@ -102,6 +103,61 @@ def test_the_exported_model_is_the_plain_one_with_a_temperature(exported, classe
     assert made["calibrated"].test.loss < made["plain"].test.loss
     assert made["calibrated"].test.scores["ece"] < made["plain"].test.scores["ece"]
     assert made["plain"].export.calibration["why"] == "it was not asked for"
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """A study that saw 300 of 1,500 samples."""
+    folder = tmp_path_factory.mktemp("few")
+    return searched(
+        folder, "few", noisy(1_500, 3), trials=1, epochs=25, set=NARROW, limit_samples=300
+    )
+
+
+@pytest.mark.parametrize(
+    ("study", "options"), [("classes", {"refits": 3, "ensemble": "none"}), ("few", {})]
+)
+def test_what_the_search_does_not_tell_of_a_model_is_tried(request, tmp_path, study, options):
+    import keras
+
+    result, told = request.getfixturevalue(study), []
+    made = {
+        name: result.export(
+            tmp_path / name,
+            formats=["keras"],
+            notify=told.append,
+            force=True,
+            calibrate=calibrate,
+            **options,
+        )
+        for name, calibrate in {"tried": True, "plain": None}.items()
+    }
+    assert made["plain"].export.calibration["kind"] == "none"
+    assert any("not calibrated" in each and "`--calibrate` finds out" in each for each in told)
+    known = made["tried"].export.calibration
+    assert (known["kind"], known["held_out"]) == ("temperature", 1_200)
+    rows, truth = noisy(20_000, 3, seed=5)
+    plain, calibrated = (
+        keras.saving.load_model(tmp_path / name / "model.keras").predict(
+            rows.astype(np.float32), verbose=0
+        )
+        for name in ("plain", "tried")
+    )
+    task = Classification(("0", "1", "2"))
+    wanted = Calibration("temperature", known["temperature"]).applied(plain, task)
+    assert calibrated == pytest.approx(wanted, abs=1e-5)
+    losses = {
+        power: log_loss(truth, Calibration("temperature", power).applied(plain, task))
+        for power in np.geomspace(0.5, 4, 60)
+    }
+    best = min(losses, key=losses.get)
+    assert best > 1.1  # there is something to mend
+    assert known["temperature"] == pytest.approx(best, rel=0.15)
+    card = (tmp_path / "tried" / "MODEL_CARD.md").read_text()
+    assert "On 1,200 samples that models trained alike had not seen" in card
+    assert "--calibrate" in card
+    test = made["tried"].test
+    assert 0.86 < test.coverage["found"] < 0.94
 
 
 def test_card_metrics_and_picture_tell_how_far_it_can_be_believed(exported):
