@@ -68,13 +68,6 @@ class Reliability:
         """
         return float(np.average(sqrt(2 / pi) * self.by_chance, weights=self.counts))
 
-    @property
-    def most_by_chance(self) -> float:
-        """What perfect probabilities exceed in one of 40 samples as large, about."""
-        shares = self.counts / self.counts.sum()
-        spread = sqrt(float(((shares * self.by_chance) ** 2).sum()) * (1 - 2 / pi))
-        return self.error_by_chance + _NORMAL * spread
-
     def to_json(self) -> Json:
         """Return curve and errors."""
         curve = ("predicted", "observed", "low", "high")

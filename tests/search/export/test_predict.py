@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from search.cli.predict import _printable
 from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
@@ -96,6 +97,16 @@ def test_a_device_without_an_end_is_not_read_to_it(refusal):
 def test_more_samples_than_memory_is_for_are_refused(tmp_path, refusal):
     (tmp_path / "many.txt").write_text("word\n" * 600)
     assert "at most 536 samples" in refusal(LONG_TEXTS, "many.txt")
+
+
+def test_raw_pictures_are_counted_by_their_own_size(tmp_path, refusal, monkeypatch):
+    monkeypatch.setattr("search.export.samples.MAX_INPUT_BYTES", 100_000)
+    large = Labels(
+        Classification(("a", "b")), encoder=ImageEncoder((100, 100, 1), (8, 8, 1)), is_raw=True
+    )
+    for number in range(3):
+        Image.new("L", (100, 100), 40 * number).save(tmp_path / f"{number}.png")
+    assert "at most 2 samples" in refusal(large, "0.png", "1.png", "2.png")
 
 
 def test_a_text_longer_than_a_file_name_may_be_is_a_text(tmp_path, monkeypatch):
