@@ -202,7 +202,7 @@ def _calibrated(export: ModelExported) -> Iterable[str]:
     elif known.get("kind") == "none":
         seen = _seen(known)
         yield f"Its probabilities are not calibrated: {seen}, no calibration made them better."
-    elif known:
+    elif "kind" in known:
         how = "isotonic regression"
         if known["kind"] == "temperature":
             how = f"a temperature of {known['temperature']:.3g}"

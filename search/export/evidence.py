@@ -228,8 +228,10 @@ class Belief:
     def to_json(self) -> Json:
         """Return what `ModelExported.calibration` has; empty where nothing was calibrated."""
         found = self.calibrated
+        if found is None and not self._has_shares:
+            return {"held_out": self.held_out} if self.held_out else {}
         if found is None:
-            return {"kind": NONE, "why": self.why} if self.why and self._has_shares else {}
+            return {"kind": NONE, "why": self.why} if self.why else {}
         return {
             "kind": found.calibration.kind,
             "temperature": found.calibration.temperature,

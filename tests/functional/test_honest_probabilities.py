@@ -283,6 +283,18 @@ def test_numbers_get_intervals_that_hold(tmp_path):
     assert (high - low) / 2 == pytest.approx(made.test.coverage["size"][0], rel=1e-3)
     table = CliRunner().invoke(app, [*command, "--csv"]).stdout.splitlines()
     assert table[0] == f"input,{name},{name}_low,{name}_high"
+    averaged = study.export(
+        tmp_path / "averaged",
+        formats=["keras"],
+        refits=2,
+        calibrate=True,
+        force=True,
+        notify=lambda text: None,
+    )
+    assert averaged.export.calibration == {"held_out": 720}
+    assert averaged.test.coverage["size"][0] != made.test.coverage["size"][0]
+    hits = round(averaged.test.coverage["found"] * averaged.test.samples)
+    assert 1e-3 < binom.cdf(hits, averaged.test.samples, 0.9) < 1 - 1e-3
 
 
 def test_labels_are_told_as_sure_or_undecided(tmp_path):
