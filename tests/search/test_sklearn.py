@@ -27,7 +27,7 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import check_estimator
+from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 
 from search import KerasSearchCV, KerasSearchRegressorCV, Notice, load_study
 from search.tasks.classification import ClassPredictions
@@ -357,13 +357,27 @@ def test_numbers_need_the_regressor(iris):
 
 @pytest.mark.slow
 def test_scikit_learns_checks_of_regressors_pass():
+    """What both kinds are checked by, the classifier has passed; but for what is about targets."""
+
+    def name(check):
+        return getattr(check, "func", check).__name__
+
+    of_both = {name(check) for _, check in estimator_checks_generator(KerasSearchCV("mlp"))}
+    of_both -= {
+        "check_fit_score_takes_y",
+        "check_sample_weights_shape",
+        "check_supervised_y_2d",
+        "check_supervised_y_no_nan",
+    }
     search = KerasSearchRegressorCV("mlp", n_trials=1, cv=2, epochs=20, settings=TINY)
+    passed = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the checks' own making
-        found = check_estimator(search, expected_failed_checks=EXPECTED, on_fail=None, on_skip=None)
-    failed = [(one["check_name"], one["exception"]) for one in found if one["status"] == "failed"]
-    assert failed == []
-    assert sum(one["status"] == "passed" for one in found) > 40
+        for estimator, check in estimator_checks_generator(search):
+            if name(check) not in of_both:
+                check(estimator)
+                passed += 1
+    assert passed > 8
 
 
 @pytest.mark.slow
