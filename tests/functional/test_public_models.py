@@ -31,8 +31,10 @@ def home(tmp_path_factory):
 # `python -m tests.models` runs each under both.
 @pytest.mark.parametrize(
     ("entry", "driver"),
-    zip(TABLE, cycle(DRIVERS), strict=False),
-    ids=lambda each: getattr(each, "name", each),
+    [
+        pytest.param(*pair, id=f"{pair[0].name}-{pair[1]}")
+        for pair in zip(TABLE, cycle(DRIVERS), strict=False)
+    ],
 )
 def test_a_model_is_searched(entry, driver, home, tmp_path):
     told = []
