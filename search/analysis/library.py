@@ -143,11 +143,7 @@ class Library:
 
     def splits(self) -> Iterator[tuple[Indices, Indices]]:
         """Yield for each part the rows to choose on and those to score on, which share nothing."""
-        for part in range(int(self.parts.max()) + 1):
-            own = self.parts == part
-            others = ~own & ~np.isin(self.ids, self.ids[own])
-            if own.any() and others.any():
-                yield np.flatnonzero(others), np.flatnonzero(own)
+        return splits_of(self.parts, self.ids)
 
     def values(self, trial: TrialHistory) -> NDArray[Any]:
         """Return what a trial predicted, `(n, units)`: all probabilities, or the numbers.
@@ -352,6 +348,15 @@ def loss_of(
     """Return the mean loss of columns `(n, columns)`."""
     of_rows = losses(columns, are_shares).astype(np.float64) @ importance
     return float(np.average(of_rows, weights=weights))
+
+
+def splits_of(parts: Indices, ids: Indices) -> Iterator[tuple[Indices, Indices]]:
+    """Yield for each part the rows without its ids, and its own; none that lacks either."""
+    for part in range(int(parts.max()) + 1):
+        own = parts == part
+        others = ~own & ~np.isin(ids, ids[own])
+        if own.any() and others.any():
+            yield np.flatnonzero(others), np.flatnonzero(own)
 
 
 def parts_of(fold_of: Indices, ids: Indices) -> Indices:

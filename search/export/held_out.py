@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.analysis.library import parts_of
+from search.analysis.library import parts_of, splits_of
 from search.data import Dataset
 from search.data.folds import Folds, Indices
 from search.data.splits import Split, make_folds
@@ -40,7 +40,6 @@ class HeldOut:
         values: means of the models' values, `(n, units)`, in the form of the task.
         targets: the truth, `(n, ...)`.
         task: what is predicted.
-        trained: samples that each model was trained on, on average.
         weights: `(n,)`, by which samples count; None if all count the same.
         groups: `(n,)`, of which one must not be on both sides of a cut; None if all are alone.
         parts: `(n,)`, parts for nested fits, from 0.
@@ -49,7 +48,6 @@ class HeldOut:
     values: NDArray[Any]
     targets: NDArray[Any]
     task: Task
-    trained: int
     weights: NDArray[Any] | None
     groups: Indices | None
     parts: Indices
@@ -57,11 +55,7 @@ class HeldOut:
     def splits(self) -> Iterator[Cut]:
         """Yield for each part the rows to fit on and those to measure on, which share nothing."""
         ids = np.arange(len(self.parts)) if self.groups is None else self.groups
-        for part in np.unique(self.parts):
-            own = self.parts == part
-            others = ~own & ~np.isin(ids, ids[own])
-            if own.any() and others.any():
-                yield np.flatnonzero(others), np.flatnonzero(own)
+        return splits_of(self.parts, ids)
 
 
 def cuts(study: StudyStarted, dataset: Dataset, folds: Folds, used: Indices) -> list[Cut]:
@@ -159,7 +153,6 @@ def try_out(
         np.concatenate(values),
         np.asarray(first.dataset.train_labels)[rows],
         first.dataset.task,
-        round(sum(len(train) for train, _ in parts) / len(parts)),
         None if known is None else np.asarray(known)[rows],
         related,
         parts_of(fold, np.arange(len(rows)) if related is None else related),

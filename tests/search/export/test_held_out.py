@@ -84,7 +84,7 @@ def test_repeats_hold_no_sample_out_twice():
 
 def test_parts_for_nested_fits_share_no_group():
     groups = np.arange(100) // 3
-    held = HeldOut(np.zeros((100, 2)), np.zeros(100), TASK, 400, None, groups, np.arange(100) % 5)
+    held = HeldOut(np.zeros((100, 2)), np.zeros(100), TASK, None, groups, np.arange(100) % 5)
     found = list(held.splits())
     assert len(found) == 5
     for others, own in found:
