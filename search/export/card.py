@@ -44,8 +44,9 @@ _RAW = {
     " the model, whose values are NaN (of a SavedModel an error) for values that are neither.",
     "text": "A SavedModel takes texts. The other formats take tokens: a text is lower-cased; words"
     " are sequences of letters and digits, with apostrophes within them, and each `!` and `?`. The"
-    " word in line n of `vocabulary.txt` (from 1; `labels.json` has the same words) is token n + 1,"
-    " any other word is token 1; token 0 pads the end, up to `length` tokens.",
+    " word at place n (from 1) of `vocabulary` in `labels.json` (in line n of `vocabulary.txt`,"
+    " where that is written) is token n + 1, any other word is token 1; token 0 pads the end, up to"
+    " `length` tokens.",
     "sequence": "Sequences are in their own unit; that each feature is standardised is part of the"
     " model.",
     "table": "Rows are as in the file, in the order of `columns` in `labels.json`: means,"
@@ -53,9 +54,9 @@ _RAW = {
     " are; the other formats take the number of a word among its column's `categories` (from 0; -1:"
     " none of them), and 0 or 1 for a truth value:"
     " `search.export.predict.encode_rows(FOLDER, FRAME)` gives them.",
-    "several": "The model takes a dictionary with each input by its name. `predict` reads an `.npz`"
-    " file with an array of each, in the form in which they were passed to the study (where all are"
-    " rows, also a table with all their columns);"
+    "several": "The model takes a dictionary with each input by its name (a SavedModel tensors)."
+    " `predict` reads an `.npz` file with an array of each, in the form in which they were"
+    " passed to the study (where all are rows, also a table with all their columns);"
     " `search.export.predict.predict_arrays(FOLDER, {NAME: ARRAY})` takes arrays from Python.",
 }
 
@@ -413,6 +414,9 @@ def _use(export: ModelExported, study: StudyStarted) -> Iterable[str]:
     yield from _serving(export, of_task.values)
     decides = of_task.decides(study, export.thresholds)
     yield " ".join(filter(None, (_RAW[kind], of_task.returns(), decides)))
+    inputs = (one for entry in export.formats for one in entry.get("inputs", ()))
+    for each in inputs:
+        yield f"{code(each['name'])}: {_RAW[each['kind']]}"
     if any(each.get("returns") == "float64" for each in export.formats):
         yield ("The numbers are float64: their size needs more digits than the 7 that float32 has.")
 
@@ -423,31 +427,32 @@ def _serving(export: ModelExported, values: str) -> Iterable[str]:
     given = ""
     if served.get("raw_type") == "float32":
         return
-    if tensors := served.get("tensors"):
+    tensors = served.get("tensors", ())
+    if tensors and all(each["type"] in _VALUES for each in tensors):
         shown = [f'"{t["name"]}": {_VALUES[t["type"]]}' for t in tensors[:_SHOWN_TENSORS]]
         more = ", ..." if len(tensors) > _SHOWN_TENSORS else ""
         given = f"{{{', '.join(shown)}{more}}}"
     elif served.get("raw_type"):
         given = "rows"
-    if not given:
-        return
-    if not served.get("example"):  # of earlier versions
+    if given and not served.get("example"):  # of earlier versions
         yield block(
             "python",
             'model = tf.saved_model.load("saved_model")',
             f"model.serve({given})  # one row of {values} for each row",
         )
-    yield (
-        "`serve` takes numbers as float64: in float32 they have 7 digits, too few for some columns."
-        " NaN is a missing value"
-        + (
-            ", and so is a blank text. Blanks around a text do not count; a truth value that is"
-            " neither true nor false counts as missing."
-            if tensors
-            else "."
+    columns = [each for each in tensors if each.get("column")]
+    if columns or given:
+        yield (
+            "`serve` takes numbers of columns as float64: in float32 they have 7 digits, too few"
+            " for some. NaN is a missing value"
+            + (
+                ", and so is a blank text. Blanks around a text do not count; a truth value that is"
+                " neither true nor false counts as missing."
+                if columns
+                else "."
+            )
         )
-    )
-    renamed = [t for t in tensors or () if t["name"] != t["column"]]
+    renamed = [t for t in columns if t["name"] != t["column"]]
     if renamed:
         yield table(("column", "its tensor"), [(t["column"], code(t["name"])) for t in renamed])
 

@@ -20,7 +20,7 @@ from search.export.evaluation import (
 )
 from search.export.evidence import BELIEVED, Belief, Evidence, unlike
 from search.export.folder import ModelFolder, NeedsCode
-from search.export.formats import check_takes, chosen_formats, default_formats
+from search.export.formats import chosen_formats, default_formats
 from search.export.formats.base import Format
 from search.export.formats.writing import (
     Written,
@@ -242,7 +242,6 @@ def export_study(
     begun = history.known_study()
     outputs = len(begun.dataset.get("outputs", ())) or 1
     formats = chosen_formats(request.formats or default_formats(begun.kind, outputs=outputs))
-    check_takes(formats, begun)
     check_target(request.target, overwrite=request.overwrite)
     dataset = same_dataset(history, home, data_dir, notify)
     check_test_set(dataset, study)

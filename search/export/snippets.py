@@ -10,7 +10,7 @@ import numpy as np
 from search.data.encoders import ImageEncoder, SequenceEncoder, TableEncoder
 from search.data.ranges import FRACTIONS, PixelRange
 from search.export.folder import Labels
-from search.export.formats.base import has_words, tensor_names
+from search.export.formats.base import NamedTensor, has_words, named_tensors
 from search.export.raw import raw_shape, raw_type
 from search.tasks import CLASSIFICATION
 from tracking.records import Json, StudyStarted
@@ -26,8 +26,7 @@ def example_of(labels: Labels, *, words: bool = False) -> str:
         words: as a SavedModel takes them, with their words.
     """
     if labels.inputs:
-        parts = ((own.name, example_of(labels.part(own.name))) for own in labels.inputs)
-        return f"{{{', '.join(f'{json.dumps(name)}: {text}' for name, text in parts)}}}"
+        return _several(labels, words)
     encoder = labels.encoder
     shape, kind = (2, *raw_shape(encoder)), raw_type(encoder)
     if labels.kind == "text":
@@ -35,7 +34,7 @@ def example_of(labels: Labels, *, words: bool = False) -> str:
         padded = f"np.pad({tokens}, ((0, 0), (0, {shape[1] - 2}))).astype('int32')"
         return f"tf.constant({json.dumps(_TEXTS)})" if words else padded
     if words and has_words(labels.columns):
-        return _columns(labels)
+        return "\n".join(["{", *_columns(labels, named_tensors(labels)), "}"])
     match encoder:
         case ImageEncoder(pixel_range=ranged) if ranged is None:
             return f"np.random.default_rng(0).integers(0, 256, {shape}).astype('{kind}')"
@@ -54,17 +53,31 @@ def _usual(means: Sequence[float], deviations: Sequence[float]) -> list[float]:
     return [round(mean, places) for mean, places in zip(means, digits, strict=True)]
 
 
-def _columns(labels: Labels) -> str:
-    encoder: Any = labels.encoder
+def _several(labels: Labels, words: bool) -> str:
+    """Return a dictionary of the inputs, or with words of all tensors."""
+    lines: list[str] = []
+    for own in labels.inputs:
+        part = labels.part(own.name)
+        tensors = [each for each in named_tensors(labels) if each.input == own.name]
+        if words and has_words(part.columns):
+            lines += _columns(part, tensors)
+            continue
+        name = tensors[0].name if words else own.name
+        lines.append(f"    {json.dumps(name)}: {example_of(part, words=words)},")
+    return "\n".join(["{", *lines, "}"])
+
+
+def _columns(part: Labels, tensors: Sequence[NamedTensor]) -> list[str]:
+    """Return a line of a dictionary for each column."""
+    encoder: Any = part.encoder
     usual = _usual(encoder.means, encoder.deviations)
-    named = zip(tensor_names(labels.columns), labels.columns, usual, strict=True)
-    parts = []
-    for name, column, mean in named:
+    lines = []
+    for tensor, column, mean in zip(tensors, part.columns, usual, strict=True):
         given: list[Any] = [column.words[0], ""] if column.words else [mean, float("nan")]
         kind = "tf.string" if column.words else "tf.float64"
         values = json.dumps(given).replace("NaN", 'float("nan")')
-        parts.append(f"    {json.dumps(name)}: tf.constant({values}, {kind}),")
-    return "\n".join(["{", *parts, "}"])
+        lines.append(f"    {json.dumps(tensor.name)}: tf.constant({values}, {kind}),")
+    return lines
 
 
 @dataclass(frozen=True)
@@ -94,7 +107,8 @@ def snippets(formats: Sequence[Json], study: StudyStarted) -> Iterator[Snippet]:
         example = each.get("example")
         if made is None or not example or each.get("own"):
             continue
-        imports, lines = made(each)
+        several = _Several(study.kind == "several", bool(study.dataset.get("outputs")))
+        imports, lines = made(each, several)
         requirements = " ".join(dict.fromkeys(["numpy", *_NEEDS[each["format"]]]))
         told = (
             "import json",
@@ -105,7 +119,7 @@ def snippets(formats: Sequence[Json], study: StudyStarted) -> Iterator[Snippet]:
             f"samples = {example}",
             *lines[1:],
             'known = json.loads(open("labels.json", encoding="utf-8").read())',
-            *_told(study, bool(study.dataset.get("outputs"))),
+            *_told(study, several.outputs),
         )
         yield Snippet(str(each["format"]), requirements, told)
 
@@ -119,7 +133,15 @@ def _told(study: StudyStarted, several: bool) -> list[str]:
     return ["for row in values:", '    print(dict(zip(known["classes"], row)))']
 
 
-def _keras(entry: Json) -> tuple[list[str], list[str]]:
+@dataclass(frozen=True)
+class _Several:
+    """Whether a model has several inputs, and several outputs."""
+
+    inputs: bool
+    outputs: bool
+
+
+def _keras(entry: Json, _: _Several) -> tuple[list[str], list[str]]:
     load = 'model = keras.saving.load_model("model.keras")'
     call = "values = model.predict(samples, verbose=0)"
     if entry.get("raw_type") == "float64":  # `predict` rounds to float32 before the model
@@ -127,34 +149,50 @@ def _keras(entry: Json) -> tuple[list[str], list[str]]:
     return ["import keras", "import numpy as np"], [load, call]
 
 
-def _saved_model(entry: Json) -> tuple[list[str], list[str]]:
-    call = "values = model.serve(samples)"
+def _saved_model(_: Json, several: _Several) -> tuple[list[str], list[str]]:
+    call = "values = model.serve(samples).numpy()"
+    if several.outputs:
+        call = "values = {name: rows.numpy() for name, rows in model.serve(samples).items()}"
     lines = ['model = tf.saved_model.load("saved_model")', call]
-    if not entry.get("several"):
-        lines[1] += ".numpy()"
     return ["import numpy as np", "import tensorflow as tf"], lines
 
 
-def _onnx(_: Json) -> tuple[list[str], list[str]]:
-    return ["import numpy as np", "import onnxruntime"], [
-        'session = onnxruntime.InferenceSession("model.onnx")',
-        "name = session.get_inputs()[0].name",
-        "[values] = session.run(None, {name: samples})",
-    ]
+def _onnx(_: Json, several: _Several) -> tuple[list[str], list[str]]:
+    lines = ['session = onnxruntime.InferenceSession("model.onnx")']
+    if several.inputs:
+        lines += ["given = {each.name: samples[each.name] for each in session.get_inputs()}"]
+    else:
+        lines += ["given = {session.get_inputs()[0].name: samples}"]
+    if several.outputs:
+        lines += [
+            "names = [each.name for each in session.get_outputs()]",
+            "values = dict(zip(names, session.run(names, given)))",
+        ]
+    else:
+        lines += ["[values] = session.run(None, given)"]
+    return ["import numpy as np", "import onnxruntime"], lines
 
 
-def _tflite(_: Json) -> tuple[list[str], list[str]]:
-    return ["import numpy as np", "from ai_edge_litert.interpreter import Interpreter"], [
+def _tflite(_: Json, several: _Several) -> tuple[list[str], list[str]]:
+    lines = [
         'interpreter = Interpreter("model.tflite")',
-        "taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]",
-        "values = []",
-        "for sample in samples:  # one by one, as some models must be given them",
-        '    interpreter.resize_tensor_input(taken["index"], (1, *sample.shape))',
-        "    interpreter.allocate_tensors()",
-        '    interpreter.set_tensor(taken["index"], sample[np.newaxis].astype(taken["dtype"]))',
-        "    interpreter.invoke()",
-        '    values.append(interpreter.get_tensor(given["index"])[0])',
+        "runner = interpreter.get_signature_runner()",
     ]
+    # One by one, as some models must be given samples.
+    if several.inputs:
+        lines += [
+            "singles = [{name: each[n : n + 1] for name, each in samples.items()} for n in (0, 1)]"
+        ]
+    else:
+        lines += ['singles = [{"inputs": samples[n : n + 1]} for n in (0, 1)]']
+    lines += ["found = [runner(**single) for single in singles]"]
+    if several.outputs:
+        lines += [
+            "values = {name: np.concatenate([each[name] for each in found]) for name in found[0]}"
+        ]
+    else:
+        lines += ["values = np.concatenate([rows for each in found for rows in each.values()])"]
+    return ["import numpy as np", "from ai_edge_litert.interpreter import Interpreter"], lines
 
 
 _CODE = {"keras": _keras, "saved_model": _saved_model, "onnx": _onnx, "tflite": _tflite}

@@ -1,6 +1,7 @@
 """Studies of several inputs and several outputs, from their data to predictions."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def bodies_and_bloods(hp):
     import keras
     from keras import layers
 
-    body, blood = keras.Input((2,), name="body"), keras.Input((2,), name="blood")
+    body, blood = keras.Input((2,), name="body"), keras.Input((3,), name="blood")
     hidden = layers.Dense(hp.Int("units", 4, 8), "relu")(layers.Concatenate()([body, blood]))
     return keras.Model([body, blood], layers.Dense(2, "softmax")(hidden))
 
@@ -200,10 +201,64 @@ def test_the_command_line_predicts_an_archive_of_arrays(both, samples):
     assert ran.exit_code != 0
 
 
-def test_an_export_of_other_formats_is_refused_before_it_trains(both):
+FORMATS = ["keras", "saved_model", "tflite", "onnx"]
+
+
+@pytest.fixture(scope="module")
+def in_all_formats(both):
+    """The folder of an export in all formats."""
     found, place = both
-    with pytest.raises(SettingsError, match="several inputs and several outputs"):
-        found.export(place / "other", formats=["keras", "onnx"], notify=print)
+    folder = place / "all" / "exported"
+    found.export(folder, formats=FORMATS, notify=print)
+    return folder
+
+
+def test_all_formats_are_written_and_the_cards_code_gives_the_same_answers(in_all_formats):
+    from tests.functional.test_raw_samples import run_snippets
+
+    formats = _formats(in_all_formats)
+    assert [each["format"] for each in formats] == FORMATS
+    assert max(each["difference"] for each in formats) < 1e-5
+    answers = run_snippets(in_all_formats.parent)
+    assert [name for name, *_ in answers] == ["exported"] * len(FORMATS)
+    numbers = [re.findall(r"-?\d+\.\d+(?:e-?\d+)?", " ".join(lines)) for _, *lines in answers]
+    assert all(len(each) == 4 for each in numbers), answers  # three classes and a price
+    first, *others = np.array(numbers, float)
+    for each in others:
+        np.testing.assert_allclose(each, first, rtol=1e-4)
+
+
+def test_a_saved_model_takes_arrays_as_they_usually_are(in_all_formats, samples):
+    import tensorflow as tf
+
+    from search.export.predict import predict_arrays
+
+    given = {"picture": samples[0]["picture"][:5, ..., np.newaxis], "row": samples[0]["row"][:5]}
+    assert [values.dtype for values in given.values()] == [np.uint8, np.float64]
+    expected = predict_arrays(in_all_formats, {n: v[:5] for n, v in samples[0].items()})
+    loaded = tf.saved_model.load(str(in_all_formats / "saved_model"))
+    plain = {name: values.astype(np.float32) for name, values in given.items()}
+    for each in (given, plain):
+        found = loaded.serve({name: tf.constant(values) for name, values in each.items()})
+        np.testing.assert_allclose(found["kind"], expected["kind"], atol=1e-6)
+        np.testing.assert_allclose(found["price"], expected["price"], rtol=1e-6)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="no samples of the model"):
+        loaded.serve({name: tf.constant(values * 1e9) for name, values in plain.items()})
+
+
+def test_the_champion_of_several_inputs_and_outputs_is_served(in_all_formats, both, tmp_path):
+    from search.export.predict import predict_arrays
+    from tests.functional.serving import served
+
+    found, place = both
+    found.export(place / "served", overwrite=True, force=True, notify=print)
+    pictures = np.random.default_rng(3).integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
+    given = {"picture": pictures, "row": np.linspace(-1, 1, 9).reshape(3, 3)}
+    expected = predict_arrays(place / "served", given)
+    with served(place / "mlruns" / "mlflow.db", "both", tmp_path) as answer:
+        said = answer({name: values.tolist() for name, values in given.items()}).item()
+    np.testing.assert_allclose(said["kind"], expected["kind"], atol=1e-6)
+    np.testing.assert_allclose(said["price"], expected["price"][:, 0], rtol=1e-6)
 
 
 def test_an_average_of_two_trainings_gives_the_means_of_their_values(both, samples):
@@ -237,9 +292,9 @@ def test_mlflow_has_each_outputs_report_and_a_model_with_named_inputs(both, monk
         "kind": (-1, 3),
         "price": (-1, 1),
     }
-    loaded = mlflow.keras.load_model("models:/both@champion")
+    loaded = mlflow.pyfunc.load_model("models:/both@champion")
     given = {"picture": np.zeros((2, 8, 8, 1), np.float32), "row": np.zeros((2, 3), np.float32)}
-    assert loaded.predict(given, verbose=0)["kind"].shape == (2, 3)
+    assert np.shape(loaded.predict(given)["kind"]) == (2, 3)
 
 
 def test_a_report_and_a_comparison_have_a_part_for_each_output(both):
@@ -276,7 +331,14 @@ def test_a_dataset_is_described_input_by_input_and_output_by_output(both):
     assert {"kind-classes.png", "price-targets.png", "picture-samples.png"} <= names
 
 
+def _formats(folder):
+    return json.loads((folder / "metrics.json").read_text())["formats"]
+
+
 def test_texts_and_rows_are_searched_exported_and_predicted(tmp_path):
+    import tensorflow as tf
+
+    from search.export.formats.saved_model import served_by
     from search.export.predict import predict_arrays
 
     source = np.random.default_rng(1)
@@ -297,18 +359,32 @@ def test_texts_and_rows_are_searched_exported_and_predicted(tmp_path):
     found.export(tmp_path / "exported", notify=print)
     said = predict_arrays(tmp_path / "exported", {"text": texts[:5], "row": rows[:5]})
     assert said["numbers"].shape == (5, 1)
+    given = {"text": tf.constant(texts[:5]), "row": tf.constant(rows[:5])}
+    [told] = served_by(tmp_path / "exported" / "saved_model", [given])
+    np.testing.assert_allclose(told, said["numbers"], rtol=1e-5)
+    [taken] = [e for e in _formats(tmp_path / "exported") if e["format"] == "saved_model"]
+    assert sorted(taken["tensors"], key=lambda each: each["name"]) == [
+        {"name": "row", "type": "float32", "input": "row", "shape": [2]},
+        {"name": "text", "type": "str", "input": "text"},
+    ]
 
 
 def test_groups_of_a_tables_columns_are_predicted_from_tables(tmp_path):
+    import tensorflow as tf
+
+    from search.export.formats.saved_model import served_by
+    from tests.functional.test_raw_samples import run_snippets
+
     source = np.random.default_rng(2)
     values = source.normal(size=(160, 4))
     kinds = np.where(values[:, 0] + values[:, 3] > 0, "ill", "well")
     table = tmp_path / "patients.csv"
     lines = [
-        ",".join([*(f"{v:.6f}" for v in row), kind])
+        ",".join([f"{row[0]:.6f}", f"{row[1]:.6f}", f"{row[2]:.6f}", grade, kind])
         for row, kind in zip(values, kinds, strict=True)
+        for grade in ["high" if row[3] > 0 else "low"]
     ]
-    table.write_text("\n".join(["age,bmi,iron,sugar,state", *lines]) + "\n")
+    table.write_text("\n".join(["age,bmi,iron,sugar level,state", *lines]) + "\n")
     found = run_study(
         bodies_and_bloods,
         dataset=f"csv:{table}",
@@ -322,7 +398,21 @@ def test_groups_of_a_tables_columns_are_predicted_from_tables(tmp_path):
     found.export(tmp_path / "exported", notify=print)
     ran = CliRunner().invoke(app, ["predict", str(tmp_path / "exported"), str(table), "--json"])
     assert ran.exit_code == 0, ran.output
-    assert len(json.loads(ran.stdout)) == 160
+    predicted = json.loads(ran.stdout)
+    assert len(predicted) == 160
+    given = {
+        "body": tf.constant(np.round(values[:, :2], 6)),
+        "blood_iron": tf.constant(np.round(values[:, 2], 6)),
+        "blood_sugar_level": tf.constant(np.where(values[:, 3] > 0, "high", "low")),
+    }
+    [served] = served_by(tmp_path / "exported" / "saved_model", [given])
+    names = np.array(["ill", "well"])
+    assert names[served.argmax(1)].tolist() == [each["class"] for each in predicted]
+    np.testing.assert_allclose(served.max(1), [e["probability"] for e in predicted], atol=1e-5)
+    card = (tmp_path / "exported" / "MODEL_CARD.md").read_text()
+    assert "| sugar level | `blood_sugar_level` |" in card
+    assert "`blood`: Rows are as in the file" in card
+    assert len(run_snippets(tmp_path)) == 2
 
 
 def build_own(params, data):

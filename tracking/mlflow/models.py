@@ -5,8 +5,8 @@ scored, byte for byte, and no process that ships records needs TensorFlow. The f
 MLflow's own flavor for Keras 3, so `mlflow.keras.load_model` and `mlflow models serve` read it.
 
 Both take raw samples. Where a SavedModel was exported, too, MLflow's flavor for TensorFlow serves
-that: it takes words as well (texts, columns with categories). Both give one value for each class,
-label or number. Nothing is pickled.
+that: it takes words as well (texts, columns with categories), and gives several outputs by name.
+Both give one value for each class, label or number. Nothing is pickled.
 """
 
 import hashlib
@@ -54,6 +54,21 @@ _TAKEN = {"text": str, "table": np.float32, "image": np.uint8, "sequence": np.fl
 
 
 @dataclass(frozen=True)
+class NamedTensor:
+    """A tensor that a SavedModel takes by its name.
+
+    Attributes:
+        name: of it.
+        type: `str` for strings, else a dtype.
+        shape: of one sample.
+    """
+
+    name: str
+    type: str
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class KerasFile:
     """An exported model.
 
@@ -66,7 +81,7 @@ class KerasFile:
         saved_model: the SavedModel of the same export, None where there is none.
         raw_shape: of one sample as that takes it; empty for a text.
         raw_type: of its numbers; empty for the kind's own.
-        tensors: name and type (`str` or `float64`) of each tensor that it takes instead.
+        tensors: each tensor that it takes by its name.
         returns: dtype of the values.
         kind: of the samples: `image`, `text` or `table`.
     """
@@ -78,7 +93,7 @@ class KerasFile:
     saved_model: Path | None = None
     raw_shape: tuple[int, ...] = ()
     raw_type: str = ""
-    tensors: Sequence[tuple[str, str]] = ()
+    tensors: Sequence[NamedTensor] = ()
     returns: str = "float32"
     kind: str = "image"
 
@@ -230,7 +245,7 @@ def _is_newest(client: MlflowClient, name: str, given: Given) -> bool:
 def _signature(model: KerasFile) -> ModelSignature | None:
     if model.saved_model is None:
         return signature(model.path, model.units, model.returns)
-    taken = [TensorSpec(np.dtype(kind), (-1,), name) for name, kind in model.tensors] or [
+    taken = [TensorSpec(np.dtype(t.type), (-1, *t.shape), t.name) for t in model.tensors] or [
         TensorSpec(np.dtype(model.raw_type or _TAKEN[model.kind]), (-1, *model.raw_shape))
     ]
     return ModelSignature(inputs=Schema(taken), outputs=_values(model.units, model.returns))
@@ -281,7 +296,7 @@ def _write_folder(folder: Path, model: KerasFile, description: Model) -> None:
     data.mkdir()
     shutil.copyfile(model.path, data / MODEL)
     served = "mlflow.keras"
-    if model.saved_model is None:
+    if model.saved_model is None:  # with both flavors MLflow would serve Keras's
         (data / "keras_module.txt").write_text("keras")
         description.add_flavor(
             "keras",
@@ -397,7 +412,7 @@ def _file_model(
         record.model_sha256,
         tuple(record.requirements),
         _units(study),
-        **_served(record, folder),
+        **_served(record, study, folder),
         kind=study.kind,
     )
     marks = {"search.study": study.study, "search.trial": str(record.trial)}
@@ -437,7 +452,7 @@ def _version_text(record: ModelExported, history: History, test: str = "") -> st
     told = ", ".join(filter(None, (_score(record, history), test)))
     first = f"{told}; exported {_date(record)}, params of trial {record.trial} of"
     first += f" {study_label(study)}."
-    more = _trained(record), record.alias_reason, _predicted(study), _needs(record, study)
+    more = _trained(record), record.alias_reason, _predicted(study, record), _needs(record, study)
     return " ".join(filter(None, (first, *more)))
 
 
@@ -499,22 +514,25 @@ def _units(study: StudyStarted) -> Units:
     return each if study.task == MULTI_OUTPUT else len(study.classes)
 
 
-def _predicted(study: StudyStarted) -> str:
+def _predicted(study: StudyStarted, record: ModelExported) -> str:
     """Return a sentence on what a model predicts; nothing of classes, which the card lists."""
     names = listed(study.classes)
     if study.task == MULTI_OUTPUT:
         each = (f"{output.name} ({output.study.task})" for output in study.outputs({}))
-        return (
-            f"It gives a dictionary of outputs: {listed(each)}. Load it with"
-            " `mlflow.keras.load_model`: MLflow's `pyfunc` knows one output only."
-        )
+        told = f"It gives a dictionary of outputs: {listed(each)}."
+        if not any(each.get("format") == "saved_model" for each in record.formats):
+            told += (
+                " Load it with `mlflow.keras.load_model`: MLflow's `pyfunc` knows one output of"
+                " Keras only; `mlflow models serve` needs an export with `saved_model`."
+            )
+        return told
     return {
         "regression": f"It predicts {names} in the targets' own unit.",
         "multi-label": f"It gives the probability of each label: {names}.",
     }.get(study.task, "")
 
 
-def _served(record: ModelExported, folder: Path) -> dict[str, Any]:
+def _served(record: ModelExported, study: StudyStarted, folder: Path) -> dict[str, Any]:
     """Return what `KerasFile` says of what is served: the SavedModel, else the archive."""
     formats = {str(each.get("format")): each for each in record.formats}
     served = formats.get("saved_model")
@@ -525,9 +543,21 @@ def _served(record: ModelExported, folder: Path) -> dict[str, Any]:
         "saved_model": folder / str(served["file"]),
         "raw_shape": tuple(served.get("raw_shape", ())),
         "raw_type": str(served.get("raw_type", "")),
-        "tensors": tuple((t["name"], t["type"]) for t in served.get("tensors", ())),
+        "tensors": _tensors(served, study),
         "returns": _returned(served),
     }
+
+
+def _tensors(served: Json, study: StudyStarted) -> tuple[NamedTensor, ...]:
+    """Return the tensors that a SavedModel takes by names; MLflow wants one for several outputs."""
+    found = tuple(
+        NamedTensor(t["name"], t["type"], tuple(t.get("shape", ())))
+        for t in served.get("tensors", ())
+    )
+    if found or study.task != MULTI_OUTPUT:
+        return found
+    kind = str(served.get("raw_type") or "str")
+    return (NamedTensor(served["tensor"], kind, tuple(served["raw_shape"])),)
 
 
 def _returned(entry: Json) -> str:

@@ -1,14 +1,11 @@
 """Formats of exported models; each is written, loaded again and compared with the model."""
 
-from collections.abc import Sequence
-
 from search.environment import install_line
 from search.errors import SettingsError, near_matches
 from search.export.formats.base import Difference, Exportable, Format, Samples
 from search.export.formats.keras_archive import KerasArchive
-from search.export.formats.runtimes import Onnx, SavedModel, TFLite
-from search.tasks import MULTI_OUTPUT
-from tracking.records import StudyStarted
+from search.export.formats.runtimes import Onnx, TFLite
+from search.export.formats.saved_model import SavedModel
 
 __all__ = [
     "FORMATS",
@@ -17,7 +14,6 @@ __all__ = [
     "Exportable",
     "Format",
     "Samples",
-    "check_takes",
     "chosen_formats",
     "default_formats",
 ]
@@ -31,27 +27,10 @@ FORMATS: dict[str, Format] = {
 def default_formats(kind: str, *, outputs: int = 1) -> str:
     """Return the default formats for a kind of samples.
 
-    Texts and rows must be encoded for a Keras model; a SavedModel does that itself.
+    Texts and rows must be encoded for a Keras model; a SavedModel does that itself, and MLflow
+    serves several outputs of it.
     """
-    is_plain = kind in ("image", "several") or outputs > 1
-    return KERAS if is_plain else f"{KERAS},{SavedModel.name}"
-
-
-def check_takes(formats: Sequence[Format], study: StudyStarted) -> None:
-    """Check that formats can hold the models of a study.
-
-    Raises:
-        SettingsError: one takes no models with several inputs or outputs.
-    """
-    found = ["inputs"] * (study.kind == "several") + ["outputs"] * (study.task == MULTI_OUTPUT)
-    others = [form.name for form in formats if form.name != KERAS]
-    if found and others:
-        raise SettingsError(
-            f"`--format` must be {KERAS} for models with several {' and several '.join(found)}, as"
-            f" other formats are written for one input and one output; got {','.join(others)}. Load"
-            f" {KerasArchive.file} in Keras, whose `model.export` writes them, with"
-            " the preparation of samples but without reading words"
-        )
+    return KERAS if kind == "image" and outputs == 1 else f"{KERAS},{SavedModel.name}"
 
 
 def chosen_formats(text: str) -> tuple[Format, ...]:

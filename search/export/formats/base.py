@@ -3,7 +3,7 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -186,6 +186,10 @@ def raw_phrase(labels: Labels) -> str:
 
 def word_phrase(labels: Labels) -> str:
     """Return a phrase on the input of a model that reads words itself."""
+    if labels.inputs:
+        parts = {each.name: labels.part(each.name) for each in labels.inputs}
+        told = "; ".join(f"`{name}`: {word_phrase(part)}" for name, part in parts.items())
+        return f"a dictionary of tensors, {told}"
     if labels.kind == "text":
         return "texts"
     if not has_words(labels.columns):
@@ -203,14 +207,68 @@ def has_words(columns: Sequence[Column]) -> bool:
     return any(column.words for column in columns)
 
 
-def tensor_names(columns: Sequence[Column]) -> tuple[str, ...]:
-    """Return the name of each column's tensor: TensorFlow takes letters, digits and underscores.
+@dataclass(frozen=True)
+class NamedTensor:
+    """A tensor that a SavedModel takes by its name.
+
+    Attributes:
+        name: as TensorFlow takes it.
+        type: `str` for strings, else a dtype.
+        shape: of one sample.
+        input: the name of the input that it belongs to; empty where the model has one.
+        column: the name of the column that it is; empty where it is a whole input.
+    """
+
+    name: str
+    type: str
+    shape: tuple[int, ...] = ()
+    input: str = ""
+    column: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return its entry in the record of a SavedModel."""
+        found = {"input": self.input, "column": self.column, "shape": list(self.shape)}
+        return {"name": self.name, "type": self.type} | {k: v for k, v in found.items() if v}
+
+
+def named_tensors(labels: Labels) -> tuple[NamedTensor, ...]:
+    """Return the tensors that a SavedModel takes by their names: columns, and several inputs.
+
+    None where it takes a single one as it is.
+    """
+    if not labels.inputs:
+        own = _tensors(labels, "") if has_words(labels.columns) else ()
+        return _with_names(own, [each.column for each in own])
+    found = [each for own in labels.inputs for each in _tensors(labels.part(own.name), own.name)]
+    return _with_names(found, ["_".join(filter(None, (e.input, e.column))) for e in found])
+
+
+def _tensors(part: Labels, name: str) -> Sequence[NamedTensor]:
+    """Return those of one input, their names still to be given."""
+    if part.kind == "text":
+        return [NamedTensor("", "str", (), name)]
+    if not has_words(part.columns):
+        return [NamedTensor("", raw_type(part.encoder), raw_shape(part.encoder), name)]
+    kinds = [(column.name, "str" if column.words else "float64") for column in part.columns]
+    return [NamedTensor("", kind, (), name, column) for column, kind in kinds]
+
+
+def _with_names(tensors: Sequence[NamedTensor], wanted: Sequence[str]) -> tuple[NamedTensor, ...]:
+    both = zip(tensors, tensor_names(wanted), strict=True)
+    return tuple(replace(tensor, name=name) for tensor, name in both)
+
+
+def tensor_names(wanted: Sequence[str]) -> tuple[str, ...]:
+    """Return a name for each tensor: TensorFlow takes letters, digits and underscores.
 
     A name with other signs has underscores for them; of equal ones the later get a number.
+
+    Args:
+        wanted: names of columns or inputs.
     """
     names: list[str] = []
-    for column in columns:
-        plain = re.sub(r"[^A-Za-z0-9_]", "_", column.name)
+    for name in wanted:
+        plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
         if not plain[:1].isalpha() or plain == "self":  # that of the function
             plain = f"column_{plain}"
         others = {name.lower() for name in names}
@@ -227,6 +285,13 @@ def write_vocabulary(labels: Labels, folder: Path) -> None:
     if isinstance(labels.encoder, TextEncoder):
         content = "".join(f"{word}\n" for word in labels.encoder.words)
         (folder / VOCABULARY).write_text(content, encoding="utf-8", newline="\n")
+
+
+def values_side_by_side(found: Any, labels: Labels) -> Array:
+    """Return values `(n, units)`; of several outputs in the order of the task."""
+    if not isinstance(found, dict):
+        return np.asarray(found)
+    return np.concatenate([np.asarray(found[name]) for name in labels.outputs.names], axis=1)
 
 
 def with_values(model: "keras.Model", inputs: Any, outputs: OutputMeaning) -> Any:
@@ -369,7 +434,11 @@ def _named(found: Any, labels: Labels) -> Any:
         return layers.Activation("linear", dtype=kind, name=name)(values)
 
     if isinstance(found, dict):
-        return {name: named(values, name) for name, values in found.items()}
+        plain = tensor_names(tuple(found))  # layers must have such names
+        return {
+            name: named(values, own)
+            for (name, values), own in zip(found.items(), plain, strict=True)
+        }
     return named(found, labels.returns)
 
 

@@ -55,10 +55,14 @@ class KerasArchive(Format):
         return f"{raw_phrase(labels)}; returns {labels.returns}"
 
     def details(self, labels: Labels, folder: Path) -> dict[str, Any]:
-        """Return the names of custom objects, if there are any, and the type of the input."""
+        """Return the names of custom objects, if there are any, and what its inputs are.
+
+        That is the type of one input, or the kinds of several.
+        """
         names = ModelFolder(folder).own_names()
-        kind = {} if labels.inputs else {"raw_type": raw_type(labels.encoder)}
-        return kind | ({"own": list(names)} if names else {})
+        kinds = [{"name": own.name, "kind": labels.part(own.name).kind} for own in labels.inputs]
+        taken = {"inputs": kinds} if kinds else {"raw_type": raw_type(labels.encoder)}
+        return taken | ({"own": list(names)} if names else {})
 
 
 def write_archive(model: Any, path: Path) -> None:

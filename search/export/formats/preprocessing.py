@@ -12,7 +12,6 @@ from search.data.arrays import Array
 from search.data.encoders import FIRST_WORD, PADDING, UNKNOWN, TextEncoder
 from search.data.formats.columns import MISSING, PAIRS, SPELLINGS, is_number
 from search.data.reading import TRUTH, Column
-from search.export.formats.base import tensor_names
 
 NUMERIC = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 # RE2's classes for the pattern of `search.data.arrays`; other characters become spaces.
@@ -56,16 +55,16 @@ def tokens_of(encoder: TextEncoder) -> Preprocessing:
     return Preprocessing(tf.TensorSpec((None,), tf.string, name="texts"), read, (table,))
 
 
-def rows_of(columns: Sequence[Column], names: Sequence[str] = ()) -> Preprocessing:
+def rows_of(columns: Sequence[Column], names: Sequence[str]) -> Preprocessing:
     """Return what turns columns, some of them of words, into rows as a dataset has them.
 
     Args:
         columns: of the table.
-        names: of their tensors; none: `tensor_names`.
+        names: of their tensors.
     """
     import tensorflow as tf
 
-    words = dict(zip(names or tensor_names(columns), map(_words, columns), strict=True))
+    words = dict(zip(names, map(_words, columns), strict=True))
     signature = {
         name: tf.TensorSpec((None,), tf.string if read else tf.float64, name=name)
         for name, read in words.items()

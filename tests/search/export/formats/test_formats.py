@@ -10,17 +10,28 @@ from typing import Any
 import numpy as np
 import pytest
 
+from search.data.arrays import Several
+from search.data.encoders import SeveralEncoder
 from search.data.inputs import ImageEncoder, SequenceEncoder, TableEncoder, TextEncoder
 from search.data.ranges import WHOLE, PixelRange
 from search.data.reading import Column
 from search.errors import SettingsError
-from search.export.folder import Labels
+from search.export.folder import InputLabels, Labels
 from search.export.formats import FORMATS, Difference, Samples, chosen_formats, default_formats
 from search.export.formats.base import Format
 from search.export.formats.writing import ExportFailed, Written, exportable, rehearse, write_formats
 from search.export.loading import predicted_values
-from search.tasks import Classification, LabelOutputs, MultiLabel, NumberOutputs, Regression
+from search.tasks import (
+    Classification,
+    LabelOutputs,
+    MultiLabel,
+    MultiOutput,
+    NumberOutputs,
+    Regression,
+    SeveralOutputs,
+)
 from search.tasks.classification import LOGITS, Outputs
+from search.tasks.multi_output import OutputTask
 
 CHANCE = np.random.default_rng(0)
 SAID = ("good, GOOD film", "", "it's bad!", "b a d", "good " * 20)
@@ -173,7 +184,86 @@ def tags() -> tuple[Any, Labels, Samples]:
     return model, labels, Samples(list(SAID), encoder.encode(SAID))
 
 
+def everything() -> tuple[Any, Labels, Samples]:
+    """Inputs of every kind, names that TensorFlow does not take; classes and a large number."""
+    import keras
+    from keras import layers
+
+    _, table, rows = mixed()
+    text_encoder = TextEncoder(("good", "bad", "it's", "!"), length=7, size=9)
+    series = CHANCE.normal((1000, 0), (40, 1e-3), (4, 6, 2))
+    encoders = {
+        "picture": ImageEncoder((6, 6, 1), (8, 8, 1), scaled=True),
+        "what was said": text_encoder,
+        "person": table.encoder,
+        "series": SequenceEncoder.fitted(series, np.arange(4)),
+    }
+    raw = {
+        "picture": CHANCE.integers(0, 256, (4, 6, 6, 1)).astype(np.uint8),
+        "what was said": list(SAID[:4]),
+        "person": rows.raw,
+        "series": series,
+    }
+    taken = {
+        name: keras.Input(encoder.input_shape, dtype="int32" if "said" in name else None, name=name)
+        for name, encoder in encoders.items()
+    }
+    words = layers.Embedding(9, 4, mask_zero=True)(taken["what was said"])
+    both = layers.Concatenate()(
+        [
+            layers.Flatten()(taken["picture"]),
+            layers.LSTM(3)(words),
+            taken["person"],
+            layers.GRU(3)(taken["series"]),
+        ]
+    )
+    outputs = {"kind": layers.Dense(3)(both), "price": layers.Dense(1)(both)}
+    task = MultiOutput(
+        ("kind", "price"),
+        (
+            OutputTask("kind", Classification(("a", "b", "c"))),
+            OutputTask("price", Regression(("price",))),
+        ),
+    )
+    labels = Labels(
+        task,
+        SeveralEncoder(tuple(encoders.items())),
+        outputs=SeveralOutputs(
+            (("kind", 3, Outputs(LOGITS, 3)), ("price", 1, NumberOutputs((9e3,), (18e4,))))
+        ),
+        inputs=tuple(
+            InputLabels(name, columns=table.columns if name == "person" else ())
+            for name in encoders
+        ),
+    )
+    samples = Several(raw)
+    spread = np.array([1, 1, 1, 9e3])
+    return keras.Model(taken, outputs), labels, Samples(samples, labels.encoder.encode(raw), spread)
+
+
+def two_answers() -> tuple[Any, Labels, Samples]:
+    """Images, and two outputs of classes whose names are no words of TensorFlow's."""
+    import keras
+    from keras import layers
+
+    encoder = ImageEncoder((6, 6, 1), (6, 6, 1), scaled=True)
+    raw = CHANCE.integers(0, 256, (5, 6, 6, 1)).astype(np.uint8)
+    inputs = keras.Input((6, 6, 1))
+    hidden = layers.Flatten()(inputs)
+    outputs = {
+        "zz top": layers.Dense(2, "softmax")(hidden),
+        "aa": layers.Dense(3, "softmax")(hidden),
+    }
+    parts = (("zz top", ("no", "yes")), ("aa", ("x", "y", "z")))
+    task = MultiOutput(
+        ("zz top", "aa"), tuple(OutputTask(name, Classification(own)) for name, own in parts)
+    )
+    return keras.Model(inputs, outputs), Labels(task, encoder), Samples(raw, encoder.encode(raw))
+
+
 KINDS = {
+    "everything": everything,
+    "two answers": two_answers,
     "numbers": numbers,
     "single number": single_number,
     "tags": tags,
