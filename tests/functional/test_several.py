@@ -238,7 +238,8 @@ def test_a_saved_model_takes_arrays_as_they_usually_are(in_all_formats, samples)
     expected = predict_arrays(in_all_formats, {n: v[:5] for n, v in samples[0].items()})
     loaded = tf.saved_model.load(str(in_all_formats / "saved_model"))
     plain = {name: values.astype(np.float32) for name, values in given.items()}
-    for each in (given, plain):
+    mixed = {"picture": given["picture"][..., 0], "row": plain["row"]}
+    for each in (given, plain, mixed):
         found = loaded.serve({name: tf.constant(values) for name, values in each.items()})
         np.testing.assert_allclose(found["kind"], expected["kind"], atol=1e-6)
         np.testing.assert_allclose(found["price"], expected["price"], rtol=1e-6)

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from search.export.raw import raw_shape, raw_type, rule_of
 RAW = "serve"
 # Types of arrays besides the model's own that `serve` takes as they are.
 _ALSO = {
-    "pixels": ("uint8", "float64"),
+    "pixels": ("uint8", "int32", "int64", "float64"),
     BYTES: ("uint8", "bool", "float64"),
     WHOLE: ("uint16", "int16", "int32", "int64", "float64"),
 }
@@ -170,44 +171,56 @@ class _Taken:
 def _several(labels: Labels) -> _Taken:
     """Return what `serve` takes for several inputs: all tensors in one dictionary.
 
-    It takes the model's own types, or what arrays usually have: uint8 pixels, float64 numbers.
+    Pictures are of the model's own type or uint8, with or without the last axis of grey ones;
+    numbers of the model's own type or float64. All pictures, and all numbers, are alike in that.
     """
     import tensorflow as tf
 
     tensors = named_tensors(labels)
-    usual: dict[str, Any] = {}
-    also: dict[str, Any] = {}
-    taken: dict[str, tuple[_Taken, str]] = {}
+    parts: dict[str, tuple[Labels, _Taken, tuple[NamedTensor, ...]]] = {}
     for each in labels.inputs:
         part = labels.part(each.name)
         own = tuple(tensor for tensor in tensors if tensor.input == each.name)
-        of_part = _Taken.of(part, own)
-        first, *_ = of_part.specs
-        is_one = not isinstance(first, dict)
-        named = {own[0].name: first} if is_one else first
-        usual |= {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in named.items()}
-        kind = _usual_type(part) if is_one else None
-        also |= {name: tf.TensorSpec(s.shape, kind or s.dtype, name) for name, s in named.items()}
-        taken[each.name] = of_part, own[0].name if is_one else ""
+        parts[each.name] = part, _Taken.of(part, own), own
+
+    def specs(*, flat: bool, usual_pixels: bool, usual_numbers: bool) -> dict[str, Any]:
+        found = {}
+        for part, taken, own in parts.values():
+            first, *_ = taken.specs
+            named = first if isinstance(first, dict) else {own[0].name: first}
+            is_usual = usual_pixels if part.kind == "image" else usual_numbers
+            for name, spec in named.items():
+                kind = _usual_type(part) if is_usual else None
+                shape = spec.shape[:-1] if flat and _is_grey(part) else spec.shape
+                found[name] = tf.TensorSpec(shape, kind or spec.dtype, name)
+        return found
 
     def read(given: Any) -> Any:
         return {
-            input_name: own.read(given[tensor] if tensor else given)
-            for input_name, (own, tensor) in taken.items()
+            name: taken.read(given if isinstance(taken.specs[0], dict) else given[own[0].name])
+            for name, (_, taken, own) in parts.items()
         }
 
-    tables = tuple(table for own, _ in taken.values() for table in own.tables)
-    return _Taken([usual] if usual == also else [usual, also], read, tables)
+    ways: list[Any] = []
+    for flat, pixels, numbers in product((False, True), repeat=3):
+        way = specs(flat=flat, usual_pixels=pixels, usual_numbers=numbers)
+        ways += [way] if way not in ways else []
+    tables = tuple(table for _, taken, _ in parts.values() for table in taken.tables)
+    return _Taken(ways, read, tables)
 
 
 def _usual_type(part: Labels) -> str | None:
-    """Return the type that arrays of samples usually have; None of texts."""
-    if part.kind == "text":
+    """Return the type that arrays of samples usually have; None of texts and columns."""
+    if part.kind == "text" or has_words(part.columns):
         return None
     if _has_pixels(part):
         return "uint8"
     own = raw_type(part.encoder)
     return own if part.kind == "image" else "float64"
+
+
+def _is_grey(part: Labels) -> bool:
+    return part.kind == "image" and raw_shape(part.encoder)[-1] == 1
 
 
 def _numbers(labels: Labels) -> Iterator[Any]:
@@ -225,7 +238,7 @@ def _numbers(labels: Labels) -> Iterator[Any]:
         kinds.append("float64")
     for kind in kinds:
         yield tf.TensorSpec(shape, kind, name=_name(labels))
-        if shape[-1] == 1 and len(shape) > 2:
+        if shape[-1] == 1 and len(shape) > 2:  # of sequences, too
             yield tf.TensorSpec(shape[:-1], kind, name=_name(labels))
 
 
@@ -295,7 +308,8 @@ def _tensors_of(raw: Any, given: Any, part: Labels, usual: bool) -> list[Any]:
         return [tf.constant(_said(column, values)) for column, values in both]
     if usual and _has_pixels(part):
         return [tf.constant(np.asarray(raw))]
-    return [tf.constant(np.asarray(given).astype(_usual_type(part) if usual else given.dtype))]
+    kind = _usual_type(part) if usual else None
+    return [tf.constant(np.asarray(given).astype(kind or given.dtype))]
 
 
 def _said(column: Column, values: Array) -> Any:

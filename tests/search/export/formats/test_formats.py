@@ -249,7 +249,7 @@ def two_answers() -> tuple[Any, Labels, Samples]:
     encoder = ImageEncoder((6, 6, 1), (6, 6, 1), scaled=True)
     raw = CHANCE.integers(0, 256, (5, 6, 6, 1)).astype(np.uint8)
     inputs = keras.Input((6, 6, 1))
-    hidden = layers.Flatten()(inputs)
+    hidden = layers.Dense(4, "tanh")(layers.Flatten()(inputs))
     outputs = {
         "zz top": layers.Dense(2, "softmax")(hidden),
         "aa": layers.Dense(3, "softmax")(hidden),
