@@ -29,6 +29,10 @@ ENOUGH_FOR_ISOTONIC = 5_000  # samples; and for each class
 ENOUGH_OF_A_CLASS = 500
 MOST_KNOTS = 32
 _COOLEST, _HOTTEST = 0.05, 20.0  # temperatures
+_AT_THE_END = 1.01  # ratio to one of these
+# Of an isotonic function, how much is the probability as it was. A function that is flat somewhere
+# would put all samples there on one side of a threshold, and tie their order.
+_KEPT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,13 @@ class Calibration:
         if self.kind == ISOTONIC:
             return _with_knots(found, self.knots, task)
         return found
+
+    @property
+    def is_extreme(self) -> bool:
+        """Whether the temperature is one of the two that are the ends of what is tried."""
+        return self.kind == TEMPERATURE and (
+            self.temperature > _HOTTEST / _AT_THE_END or self.temperature < _COOLEST * _AT_THE_END
+        )
 
     def threshold(self, before: float, label: int = 0) -> float:
         """Return the threshold that decides of calibrated probabilities as one did before.
@@ -293,7 +304,10 @@ def _fit_knots(
 
 
 def _isotonic(shares: Array, came_true: Array, weights: Array | None) -> Knots:
-    """Return the corners of scikit-learn's isotonic regression, thinned, and away from 0 and 1."""
+    """Return the corners of scikit-learn's isotonic regression, thinned, and away from 0 and 1.
+
+    From 0 to 1 it ascends everywhere, if little.
+    """
     from sklearn.isotonic import IsotonicRegression
 
     found = IsotonicRegression(out_of_bounds="clip")
@@ -304,6 +318,10 @@ def _isotonic(shares: Array, came_true: Array, weights: Array | None) -> Knots:
         places = np.searchsorted(x, np.quantile(shares, np.linspace(0, 1, MOST_KNOTS)))
         kept = np.unique(np.clip(places, 0, len(x) - 1))
         x, y = x[kept], y[kept]
+    inner = (x > 0) & (x < 1)
+    x = np.concatenate([[0.0], x[inner], [1.0]])
+    y = np.concatenate([y[:1], y[inner], y[-1:]])
+    y = (1 - _KEPT) * y + _KEPT * x
     return tuple(map(float, x)), tuple(map(float, y))
 
 

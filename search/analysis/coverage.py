@@ -87,9 +87,9 @@ class Conformal:
             raise SettingsError(f"`--coverage` must be above 0 and below 1; got {coverage:g}")
         if coverage > self.most + _ROUNDING:
             raise SettingsError(
-                f"`--coverage` must be at most {_rounded_down(self.most)} for a model that was"
-                f" searched on {self.samples:,} independent samples; got {coverage:g}. A set that"
-                " holds more often would hold every answer"
+                f"`--coverage` must be at most {_rounded_down(self.most)} where {self.samples:,}"
+                f" independent samples tell how often sets hold the truth; got {coverage:g}. A set"
+                " that holds more often would hold every answer"
             )
         pairs = zip(self.scores, self.levels, strict=True)
         places = [(s, int(np.searchsorted(at, coverage - _ROUNDING))) for s, at in pairs]
@@ -202,7 +202,8 @@ def conformal(
         targets: `(n, ...)`, in the form of the task.
         task: of classes, labels or numbers.
         weights: `(n,)`; None if all count the same.
-        groups: `(n,)`, samples with the same number belong together; None if all are alone.
+        groups: `(n,)`, samples with the same number belong together, or are one that was predicted
+            several times; None if all are alone.
 
     Raises:
         ValueError: the task is another.

@@ -7,7 +7,7 @@ from typing import Any
 from search.data.encoders import Encoder, TextEncoder
 from search.errors import SettingsError
 from search.export.folder import Labels, values_of
-from search.export.formats.base import new_input, with_values
+from search.export.formats.base import free_name, names_of, new_input, with_values
 from search.export.refit import Final
 from search.tasks import OutputMeaning
 
@@ -42,15 +42,18 @@ def averaged(parts: Sequence[Trained]) -> tuple[Any, Labels]:
 
     wide = widest([part.final for part in parts])
     inputs, found, meanings = None, [], []
+    taken: set[str] = set()  # names of layers
     for number, part in enumerate(parts, start=1):
         final = part.final
         with keras.name_scope(f"model_{number}"):  # so that no two weights have the same name
             member = final.build()
-        member.name = f"model_{number}"
         if part.weights is not None:
             member.set_weights(list(part.weights))
         if inputs is None:
             inputs = new_input(member, wide.samples().encoded, wide.dataset.kind)
+            taken = names_of(inputs)
+        member.name = free_name(f"model_{number}", taken)
+        taken.add(member.name.lower())
         own = narrowed(inputs, wide.encoder, final.encoder)
         found.append(with_values(member, own, part.outputs))
         meanings.append(values_of(part.outputs, final.dataset.task))
@@ -58,25 +61,23 @@ def averaged(parts: Sequence[Trained]) -> tuple[Any, Labels]:
     labels = wide.labels(meanings[-1])
     shares = [part.weight for part in parts]
     if isinstance(found[0], dict):
-        means: Any = {
-            name: _mean([each[name] for each in found], shares, name) for name in found[0]
-        }
+        means: Any = {name: _mean([each[name] for each in found], shares) for name in found[0]}
     else:
-        means = _mean(found, shares, labels.returns)
+        means = _mean(found, shares)
     return keras.Model(inputs, means, name="ensemble"), labels
 
 
-def _mean(values: Sequence[Any], shares: Sequence[float], name: str) -> Any:
+def _mean(values: Sequence[Any], shares: Sequence[float]) -> Any:
     from keras import layers
 
     kind = "float64" if any(each.dtype == "float64" for each in values) else "float32"
     if max(shares) - min(shares) < 1e-9:
-        return layers.Average(name=name, dtype=kind)(values)
+        return layers.Average(dtype=kind)(values)
     weighted = [
         layers.Rescaling(share, dtype=kind)(each)
         for share, each in zip(shares, values, strict=True)
     ]
-    return layers.Add(name=name, dtype=kind)(weighted)
+    return layers.Add(dtype=kind)(weighted)
 
 
 def _check_alike(parts: Sequence[Trained], meanings: Sequence[OutputMeaning]) -> None:

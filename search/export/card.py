@@ -214,6 +214,11 @@ def _calibrated(export: ModelExported) -> Iterable[str]:
             f" loss from {shown(known['loss_before'])} to {shown(known['loss'])} and the expected"
             f" calibration error from {shown(known['ece_before'])} to {shown(known['ece'])}."
         )
+    elif known.get("held_out"):  # of numbers
+        yield (
+            f"How wide its intervals are is known from {known['held_out']:,} samples that models"
+            " trained alike had not seen."
+        )
 
 
 def _seen(calibration: Json) -> str:

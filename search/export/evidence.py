@@ -27,7 +27,7 @@ from search.errors import DataError, SettingsError
 from search.export.calibrating import NOT_ASKED, with_calibration
 from search.export.extent import ALIKE, about
 from search.export.folder import Labels, values_of
-from search.export.formats.base import new_input, with_values
+from search.export.formats.base import new_input, set_apart, with_values
 from search.export.held_out import HeldOut
 from search.export.members import AUTO, NO_ENSEMBLE, FinalModel, Member
 from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION
@@ -37,6 +37,7 @@ from tracking.home import StudyFolder
 from tracking.records import Json
 from tracking.text import Notify
 
+FEW = 100  # independent samples that tell little of a calibration
 BELIEVED = (CLASSIFICATION, MULTI_LABEL, REGRESSION)  # tasks whose models' values are
 
 
@@ -120,7 +121,7 @@ class Evidence:
             values = only.mean_values(list(zip(trials, shares, strict=True)))
         except DataError as error:  # of classes, whose true one is known all the same
             truth = np.average(_ordered(only, trials), axis=0, weights=shares)
-            scores = conformal_of(1 - truth, task, weights=only.weights, groups=only.groups)
+            scores = conformal_of(1 - truth, task, weights=only.weights, groups=only.ids)
             return Belief(conformal=scores, why=str(error))
         if task == REGRESSION:
             return Belief(conformal=_conformal(only, values))
@@ -156,7 +157,7 @@ class Belief:
     @classmethod
     def of_held_out(cls, tried: HeldOut) -> "Belief":
         """Return what models trained without a part of the samples show of the final one."""
-        count = len(tried.targets)
+        count = tried.samples
         if tried.task.name == REGRESSION:
             return cls(conformal=_conformal(tried, tried.values), held_out=count)
         return replace(_calibrated(tried, tried.values), held_out=count)
@@ -186,8 +187,20 @@ class Belief:
         which = f"of {self.held_out:,} samples held out" if self.held_out else "out of fold"
         return (
             f"its probabilities are calibrated by {how}, which lowers the log loss {which} from"
-            f" {found.loss_before:.4f} to {found.loss:.4f} (nested)"
+            f" {found.loss_before:.4f} to {found.loss:.4f} (nested){self._caution}"
         )
+
+    @property
+    def _caution(self) -> str:
+        """What speaks against a calibration, in words; empty where nothing does."""
+        found, known = self.calibrated, self.conformal
+        if found is None:
+            return ""
+        if found.calibration.is_extreme:
+            return "; no temperature beyond that is tried: the model tells hardly more than chance"
+        if known is not None and known.samples < FEW:
+            return f"; {known.samples:,} samples are few to tell that by"
+        return ""
 
     @property
     def _has_shares(self) -> bool:
@@ -208,6 +221,7 @@ class Belief:
         if calibration.kind == NONE or not labels.outputs.are_probabilities:
             return model, known
         inputs = new_input(model, encoded, labels.kind)
+        set_apart(model, inputs)
         values = with_values(model, inputs, labels.outputs)
         made = keras.Model(inputs, with_calibration(values, calibration, labels.task))
         outputs = values_of(labels.outputs, labels.task)
@@ -257,8 +271,8 @@ def _calibrated(known: Library | HeldOut, values: NDArray[Any]) -> Belief:
 
 
 def _conformal(known: Library | HeldOut, values: NDArray[Any]) -> Conformal:
-    groups, weights = known.groups, known.weights
-    return conformal(values, known.targets, known.task, weights=weights, groups=groups)
+    ids, weights = known.ids, known.weights
+    return conformal(values, known.targets, known.task, weights=weights, groups=ids)
 
 
 def unlike(members: Sequence[Member], samples: int, searched: int) -> str:

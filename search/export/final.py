@@ -499,6 +499,11 @@ def _belief(
             ". `--calibrate` finds out how, by training models without a part of the samples first"
         )
         notify(found.told + (remedy if can_be_tried else ""))
+    elif request.calibrate and _says_enough(found, finals, members) and not found.calibrated:
+        notify(
+            "`--calibrate` changes nothing here: numbers have no probabilities, and predictions out"
+            " of fold say how wide their intervals must be"
+        )
     return found
 
 

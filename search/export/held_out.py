@@ -41,21 +41,23 @@ class HeldOut:
         targets: the truth, `(n, ...)`.
         task: what is predicted.
         weights: `(n,)`, by which samples count; None if all count the same.
-        groups: `(n,)`, of which one must not be on both sides of a cut; None if all are alone.
+        ids: `(n,)`, of which one must not be on both sides of a cut: groups, else samples, of which
+            some may be held out several times.
         parts: `(n,)`, parts for nested fits, from 0.
+        samples: how many different ones these are.
     """
 
     values: NDArray[Any]
     targets: NDArray[Any]
     task: Task
     weights: NDArray[Any] | None
-    groups: Indices | None
+    ids: Indices
     parts: Indices
+    samples: int
 
     def splits(self) -> Iterator[Cut]:
         """Yield for each part the rows to fit on and those to measure on, which share nothing."""
-        ids = np.arange(len(self.parts)) if self.groups is None else self.groups
-        return splits_of(self.parts, ids)
+        return splits_of(self.parts, self.ids)
 
 
 def cuts(study: StudyStarted, dataset: Dataset, folds: Folds, used: Indices) -> list[Cut]:
@@ -90,8 +92,17 @@ def cuts(study: StudyStarted, dataset: Dataset, folds: Folds, used: Indices) -> 
     pairs = pairs[: len(pairs) // max(1, split.repeats)]
     if folds.time is not None:
         pairs.reverse()
-    enough = int(np.searchsorted(np.cumsum([len(own) for _, own in pairs]), ENOUGH)) + 1
-    return [(train, _some(own)) for train, own in pairs[:enough]]
+    parts: list[Cut] = []
+    for train, own in pairs:
+        parts.append((train, _some(own)))
+        if _held(parts) >= ENOUGH:
+            break
+    return parts
+
+
+def _held(parts: Sequence[Cut]) -> int:
+    """Return how many different samples are held out."""
+    return len(np.unique(np.concatenate([own for _, own in parts])))
 
 
 def _some(rows: Indices) -> Indices:
@@ -113,11 +124,11 @@ def told_before(
         for final, member in zip(finals, members, strict=True)
     )
     models = len(parts) * sum(member.refits for member in members)
-    held = sum(len(own) for _, own in parts)
+    held = _held(parts)
     time = f", which takes {about(seconds)} more" if seconds else ""
     return (
-        f"`--calibrate`: {counted(models, 'model')} trained without {held:,} of the samples first,"
-        f" to be asked about these{time}"
+        f"`--calibrate`: {counted(models, 'model')} trained first, each without a part of the"
+        f" samples, to be asked about these: {held:,} samples in all{time}"
     )
 
 
@@ -148,14 +159,15 @@ def try_out(
                 total = total + share * _asked(final, seed, own, made, on_epoch)
         values.append(total)
     known, groups = first.dataset.train_extra("weights"), first.folds.groups
-    related = None if groups is None else groups[rows]
+    ids = rows if groups is None else groups[rows]
     return HeldOut(
         np.concatenate(values),
         np.asarray(first.dataset.train_labels)[rows],
         first.dataset.task,
         None if known is None else np.asarray(known)[rows],
-        related,
-        parts_of(fold, np.arange(len(rows)) if related is None else related),
+        ids,
+        parts_of(fold, ids),
+        _held(parts),
     )
 
 

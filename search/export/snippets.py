@@ -1,7 +1,7 @@
 """How an exported model is used from Python, format by format: code that runs as it stands."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from search.data.encoders import ImageEncoder, SequenceEncoder, TableEncoder
 from search.data.ranges import FRACTIONS, PixelRange
 from search.export.folder import Labels
-from search.export.formats.base import NamedTensor, has_words, named_tensors
+from search.export.formats.base import NamedTensor, has_words, named_tensors, plain_inputs
 from search.export.raw import raw_shape, raw_type
 from search.tasks import CLASSIFICATION
 from tracking.records import Json, StudyStarted
@@ -18,15 +18,16 @@ from tracking.records import Json, StudyStarted
 _TEXTS = ["a fine day", "dull"]
 
 
-def example_of(labels: Labels, *, words: bool = False) -> str:
+def example_of(labels: Labels, *, words: bool = False, plain: bool = False) -> str:
     """Return a Python expression that makes two samples, as an exported model takes them.
 
     Args:
         labels: of the model.
         words: as a SavedModel takes them, with their words.
+        plain: of several inputs with names as `plain_inputs` says.
     """
     if labels.inputs:
-        return _several(labels, words)
+        return _several(labels, words, plain_inputs(labels) if plain else {})
     encoder = labels.encoder
     shape, kind = (2, *raw_shape(encoder)), raw_type(encoder)
     if labels.kind == "text":
@@ -53,8 +54,14 @@ def _usual(means: Sequence[float], deviations: Sequence[float]) -> list[float]:
     return [round(mean, places) for mean, places in zip(means, digits, strict=True)]
 
 
-def _several(labels: Labels, words: bool) -> str:
-    """Return a dictionary of the inputs, or with words of all tensors."""
+def _several(labels: Labels, words: bool, names: Mapping[str, str]) -> str:
+    """Return a dictionary of the inputs, or with words of all tensors.
+
+    Args:
+        labels: of the model.
+        words: as a SavedModel takes them.
+        names: for inputs that are called otherwise.
+    """
     lines: list[str] = []
     for own in labels.inputs:
         part = labels.part(own.name)
@@ -62,7 +69,7 @@ def _several(labels: Labels, words: bool) -> str:
         if words and has_words(part.columns):
             lines += _columns(part, tensors)
             continue
-        name = tensors[0].name if words else own.name
+        name = tensors[0].name if words else names.get(own.name, own.name)
         lines.append(f"    {json.dumps(name)}: {example_of(part, words=words)},")
     return "\n".join(["{", *lines, "}"])
 

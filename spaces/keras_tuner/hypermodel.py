@@ -382,6 +382,8 @@ def _misfit(shape: Any, data: DataSpec) -> str:
     """Return what models must have instead of outputs of a shape; empty where they fit."""
     if data.task == "multi-output":
         return ""  # seen in a worker, which knows the outputs' names
+    if isinstance(shape, dict | list) and len(shape) == 1:  # a single output in a structure
+        (shape,) = shape.values() if isinstance(shape, dict) else shape
     units = shape[-1] if isinstance(shape, tuple) else None
     rest = "build them for that number, or name other data with `--dataset`"
     if data.classes:

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import count
@@ -112,6 +112,7 @@ class Format(ABC):
         modules: modules that must be installed besides this project's requirements.
         runtime: the package that runs the model, as pip calls it.
         takes_words: whether it takes texts and categories as they are.
+        has_plain_names: whether several inputs are called as `plain_inputs` says.
     """
 
     name: ClassVar[str]
@@ -120,6 +121,7 @@ class Format(ABC):
     modules: ClassVar[tuple[str, ...]] = ()
     runtime: ClassVar[str]
     takes_words: ClassVar[bool] = False
+    has_plain_names: ClassVar[bool] = False
 
     @abstractmethod
     def write(self, made: Exportable, folder: Path) -> None:
@@ -156,12 +158,16 @@ class Format(ABC):
         return sum(part.stat().st_size for part in parts if part.is_file())
 
 
-def raw_phrase(labels: Labels) -> str:
-    """Return a phrase on the input of an exported model: raw samples, but for words."""
+def raw_phrase(labels: Labels, *, plain: bool = False) -> str:
+    """Return a phrase on the input of an exported model: raw samples, but for words.
+
+    Args:
+        labels: of the model.
+        plain: of several inputs with the names of `plain_inputs`.
+    """
     if labels.inputs:
-        return "; ".join(
-            f"`{each.name}`: {raw_phrase(labels.part(each.name))}" for each in labels.inputs
-        )
+        names = plain_inputs(labels) if plain else {each.name: each.name for each in labels.inputs}
+        return "; ".join(f"`{n}`: {raw_phrase(labels.part(own))}" for own, n in names.items())
     encoder, kind = labels.encoder, raw_type(labels.encoder)
     shape = " x ".join(map(str, raw_shape(encoder)))
     match encoder:
@@ -240,6 +246,7 @@ def named_tensors(labels: Labels) -> tuple[NamedTensor, ...]:
         own = _tensors(labels, "") if has_words(labels.columns) else ()
         return _with_names(own, [each.column for each in own])
     found = [each for own in labels.inputs for each in _tensors(labels.part(own.name), own.name)]
+    found.sort(key=lambda each: bool(each.column))  # whole inputs keep their names
     return _with_names(found, ["_".join(filter(None, (e.input, e.column))) for e in found])
 
 
@@ -261,20 +268,43 @@ def _with_names(tensors: Sequence[NamedTensor], wanted: Sequence[str]) -> tuple[
 def tensor_names(wanted: Sequence[str]) -> tuple[str, ...]:
     """Return a name for each tensor: TensorFlow takes letters, digits and underscores.
 
-    A name with other signs has underscores for them; of equal ones the later get a number.
+    Names of these signs are kept, even where another would become the same. A name with other
+    signs has underscores for them, and a number where that is taken.
 
     Args:
         wanted: names of columns or inputs.
     """
-    names: list[str] = []
-    for name in wanted:
-        plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
-        if not plain[:1].isalpha() or plain == "self":  # that of the function
-            plain = f"column_{plain}"
-        others = {name.lower() for name in names}
-        free = (plain if n == 1 else f"{plain}_{n}" for n in count(1))
-        names.append(next(name for name in free if name.lower() not in others))
-    return tuple(names)
+    plain = [_plain_name(name) for name in wanted]
+    found: dict[int, str] = {}
+    for place in sorted(range(len(plain)), key=lambda n: plain[n] != wanted[n]):
+        others = {name.lower() for name in found.values()}
+        found[place] = free_name(plain[place], others)
+    return tuple(found[place] for place in range(len(plain)))
+
+
+def _plain_name(name: str) -> str:
+    plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    if not plain[:1].isalpha() or plain == "self":  # that of the function
+        return f"column_{plain}"
+    return plain
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """Return a name, with a number where it is taken; upper and lower case do not differ."""
+    free = (name if n == 1 else f"{name}_{n}" for n in count(1))
+    return next(one for one in free if one.lower() not in taken)
+
+
+def plain_outputs(labels: Labels) -> dict[str, str]:
+    """Return for each of several outputs its name in ONNX, where no input has the same."""
+    taken = {name.lower() for name in plain_inputs(labels).values()} or {"inputs"}
+    return {name: free_name(name, taken) for name in labels.outputs.names}
+
+
+def plain_inputs(labels: Labels) -> dict[str, str]:
+    """Return for each of several inputs the name of its tensor in ONNX and TensorFlow Lite."""
+    names = [each.name for each in labels.inputs]
+    return dict(zip(names, tensor_names(names), strict=True))
 
 
 def write_vocabulary(labels: Labels, folder: Path) -> None:
@@ -305,11 +335,37 @@ def with_values(model: "keras.Model", inputs: Any, outputs: OutputMeaning) -> An
         inputs: symbolic inputs.
         outputs: the meaning of its outputs; values of several are a dictionary by their names.
     """
-    found = model(inputs)
+    found = model(_arranged(model, inputs))
     if isinstance(outputs, SeveralOutputs):
         named = by_name(model, found)
         return {name: _valued(model, named[name], own) for name, _, own in outputs.parts}
     return _valued(model, single(found), outputs)
+
+
+def set_apart(model: "keras.Model", inputs: Any) -> None:
+    """Give a model that becomes a layer behind symbolic inputs a name that none of them has."""
+    model.name = free_name(model.name, names_of(inputs))
+
+
+def names_of(inputs: Any) -> set[str]:
+    """Return the names of symbolic inputs, of several by name, in lower case."""
+    import keras
+
+    return {own.name.lower() for own in keras.tree.flatten(inputs)}
+
+
+def _arranged(model: "keras.Model", inputs: Any) -> Any:
+    """Return symbolic inputs as a model has them: Keras takes those of a list in its order."""
+    if not isinstance(inputs, dict) or not isinstance(_structure(model), list | tuple):
+        return inputs
+    return [inputs[own.name] for own in model.inputs]
+
+
+def _structure(model: "keras.Model") -> Any:
+    try:
+        return model.input
+    except (AttributeError, ValueError):  # of a class of its own
+        return None
 
 
 def _valued(model: "keras.Model", found: Any, outputs: OutputMeaning) -> Any:
@@ -373,8 +429,9 @@ def valued_model(model: "keras.Model", labels: Labels, samples: Any) -> "keras.M
     import keras
 
     inputs = new_input(model, samples, labels.kind)
+    set_apart(model, inputs)
     found = with_values(model, inputs, labels.outputs)
-    made = keras.Model(inputs, _named(found, labels), name="foldwise")
+    made = keras.Model(inputs, _named(found, labels, inputs, model), name="foldwise")
     outputs_of(made, first_of(samples, 1))  # exporters accept only models that have been called
     return made
 
@@ -396,6 +453,7 @@ def raw_model(model: "keras.Model", labels: Labels, samples: Samples) -> "keras.
 
     inner = new_input(model, samples.encoded, labels.kind)
     inputs = _raw_input(labels, inner)
+    set_apart(model, inputs)
     encoded_samples, fits = encoded(inputs, labels.encoder)
     taken = keras.tree.map_structure(
         lambda own, found: found if own.dtype == found.dtype else ops.cast(found, own.dtype),
@@ -405,7 +463,7 @@ def raw_model(model: "keras.Model", labels: Labels, samples: Samples) -> "keras.
     found = with_values(model, taken, labels.outputs)
     if fits is not None:
         found = keras.tree.map_structure(lambda own: ops.where(fits, own, float("nan")), found)
-    made = keras.Model(inputs, _named(found, labels), name="foldwise")
+    made = keras.Model(inputs, _named(found, labels, inputs, model), name="foldwise")
     outputs_of(made, first_of(samples.given, 1))
     return made
 
@@ -422,24 +480,34 @@ def _raw_input(labels: Labels, inner: Any) -> Any:
     return keras.Input(raw_shape(labels.encoder), dtype=raw_type(labels.encoder), name=name)
 
 
-def _named(found: Any, labels: Labels) -> Any:
-    """Return values named as what they are, `probabilities`, `scores` or `numbers`.
+def _named(found: Any, labels: Labels, inputs: Any, inner: "keras.Model") -> Any:
+    """Return values from layers named as what they are: `probabilities`, `scores` or `numbers`.
 
-    Several are called as they are.
+    Several are called as they are. Layers of a model need different names, so that one that is
+    taken gets a number; the keys of several stay.
+
+    Args:
+        found: symbolic values, of several by name.
+        labels: of the model.
+        inputs: its symbolic inputs, of several by name.
+        inner: the model in it.
     """
     from keras import layers
+
+    taken = {*names_of(inputs), inner.name.lower()}
+    wanted = tensor_names(tuple(found)) if isinstance(found, dict) else (labels.returns,)
+    names = []
+    for name in wanted:
+        names.append(free_name(name, taken))
+        taken.add(names[-1].lower())
 
     def named(values: Any, name: str) -> Any:
         kind = values.dtype if values.dtype == "float64" else "float32"
         return layers.Activation("linear", dtype=kind, name=name)(values)
 
-    if isinstance(found, dict):
-        plain = tensor_names(tuple(found))  # layers must have such names
-        return {
-            name: named(values, own)
-            for (name, values), own in zip(found.items(), plain, strict=True)
-        }
-    return named(found, labels.returns)
+    if not isinstance(found, dict):
+        return named(found, names[0])
+    return {key: named(found[key], name) for key, name in zip(found, names, strict=True)}
 
 
 def new_input(model: "keras.Model", samples: Any, kind: str) -> Any:

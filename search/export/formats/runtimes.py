@@ -14,41 +14,46 @@ from search.export.formats.base import (
     Exportable,
     Format,
     Samples,
-    outputs_of,
+    plain_inputs,
+    plain_outputs,
     raw_phrase,
-    tensor_names,
     values_side_by_side,
     write_vocabulary,
 )
 from search.tasks.models import first_of
 
 
-def _plain_names(labels: Labels) -> dict[str, str]:
-    """Return for each of several inputs the name of its tensor, which is plain in all runtimes."""
-    names = [each.name for each in labels.inputs]
-    return dict(zip(names, tensor_names(names), strict=True))
-
-
 def _with_plain_names(made: Exportable) -> Any:
-    """Return the model; of several inputs one whose inputs have plain names."""
+    """Return the model with names of inputs and outputs that all runtimes take."""
     import keras
 
-    model, names = made.model, _plain_names(made.labels)
-    if not names:
+    model, inputs, outputs = made.model, plain_inputs(made.labels), plain_outputs(made.labels)
+    if not inputs and all(name == own for own, name in outputs.items()):
         return model
-    own = {
-        name: keras.Input(each.shape[1:], dtype=each.dtype, name=names[name])
-        for name, each in model.input.items()
-    }
+    own = keras.tree.map_structure(
+        lambda each: keras.Input(
+            each.shape[1:], dtype=each.dtype, name=inputs.get(each.name, each.name)
+        ),
+        model.input,
+    )
     found = model(own)
-    plain = keras.Model({each.name: each for each in own.values()}, found)
+    if outputs:
+        found = {outputs[name]: values for name, values in found.items()}
+    plain = keras.Model({each.name: each for each in own.values()} if inputs else own, found)
     # Exporters accept only models that have been called.
-    outputs_of(plain, first_of(_by_plain_names(made.samples, made.labels), 1))
+    some = _by_plain_names(made.samples, made.labels) or made.samples.given
+    plain(first_of(some, 1))
     return plain
 
 
 def _by_plain_names(samples: Samples, labels: Labels) -> dict[str, Any]:
-    return {plain: samples.given[name] for name, plain in _plain_names(labels).items()}
+    return {plain: samples.given[name] for name, plain in plain_inputs(labels).items()}
+
+
+def _in_order(values: dict[str, Any], labels: Labels) -> Array:
+    """Return values that have plain names, of several outputs side by side."""
+    named = {own: values[name] for own, name in plain_outputs(labels).items()}
+    return values_side_by_side(named or next(iter(values.values())), labels)
 
 
 class Onnx(Format):
@@ -56,6 +61,7 @@ class Onnx(Format):
 
     name, file, runtime = "onnx", "model.onnx", "onnxruntime"
     more_files = (VOCABULARY,)
+    has_plain_names = True
     modules = ("onnx", "tf2onnx", "onnxruntime")
 
     def write(self, made: Exportable, folder: Path) -> None:
@@ -74,12 +80,11 @@ class Onnx(Format):
         given = _by_plain_names(samples, labels) or {taken[0]: samples.given}
         found = session.run(None, {name: given[name] for name in taken})
         names = [each.name for each in session.get_outputs()]
-        named = dict(zip(names, found, strict=True)) if labels.outputs.names else found[0]
-        return {"inputs": values_side_by_side(named, labels)}
+        return {"inputs": _in_order(dict(zip(names, found, strict=True)), labels)}
 
     def takes(self, labels: Labels) -> str:
         """Return a phrase on input and output."""
-        return f"{raw_phrase(labels)}; returns {labels.returns}"
+        return f"{raw_phrase(labels, plain=True)}; returns {labels.returns}"
 
 
 class TFLite(Format):
@@ -87,6 +92,7 @@ class TFLite(Format):
 
     name, file, runtime = "tflite", "model.tflite", "ai-edge-litert"
     more_files = (VOCABULARY,)
+    has_plain_names = True
     modules = ("ai_edge_litert",)
 
     def write(self, made: Exportable, folder: Path) -> None:
@@ -117,14 +123,13 @@ class TFLite(Format):
         found = []
         for some in np.array_split(np.arange(count), count if is_one_by_one else 1):
             values = runner(**{name: given[name][some] for name in taken})
-            named = values if labels.outputs.names else next(iter(values.values()))
-            found.append(values_side_by_side(named, labels))
+            found.append(_in_order(values, labels))
         return {"inputs": np.concatenate(found)}
 
     def takes(self, labels: Labels) -> str:
         """Return a phrase on input and output."""
         alone = ", one text at a time" if labels.kind == "text" else ""
-        return f"{raw_phrase(labels)}{alone}; returns {labels.returns}"
+        return f"{raw_phrase(labels, plain=True)}{alone}; returns {labels.returns}"
 
 
 def _convert(made: Exportable, path: Path, *, batch: int | None) -> None:
@@ -146,7 +151,7 @@ def _convert(made: Exportable, path: Path, *, batch: int | None) -> None:
         return tf.TensorSpec((batch, *shape), taken.dtype, name=name)
 
     if labels.inputs:
-        names = _plain_names(labels).items()
+        names = plain_inputs(labels).items()
         signature = [{n: spec(model.input[n], labels.part(own), n) for own, n in names}]
     else:
         signature = [spec(model.inputs[0], labels, "inputs")]

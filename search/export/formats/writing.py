@@ -173,7 +173,7 @@ def _write(form: Format, made: Exportable, folder: Path, log: Path) -> Written:
         returns=form.returned(made),
         runtime="".join(f"{name}=={version}" for name, version in runtime.items()),
         details=form.details(made.labels, folder)
-        | {"example": example_of(made.labels, words=form.takes_words)},
+        | {"example": example_of(made.labels, words=form.takes_words, plain=form.has_plain_names)},
     )
 
 

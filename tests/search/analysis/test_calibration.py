@@ -106,7 +106,7 @@ def test_isotonic_is_for_many_samples_that_no_temperature_mends():
     found = calibrate(values, labels, TWO, splits_of(8_000))
     assert found.calibration.kind == ISOTONIC
     assert len(found.calibration.knots) == 1
-    assert len(found.calibration.knots[0][0]) <= 32
+    assert len(found.calibration.knots[0][0]) <= 34
     assert found.after.error < found.before.error / 8
     few = calibrate(values[:1_000], labels[:1_000], TWO, splits_of(1_000))
     assert few.calibration.kind != ISOTONIC
@@ -136,8 +136,24 @@ def test_a_threshold_decides_as_before():
     ):
         after = known.applied(values, TWO)[:, 1]
         for before in (0.55, 0.75, 0.9):
-            clearly = np.abs(after - known.threshold(before)) > 1e-9
-            assert ((after > known.threshold(before)) == (second > before))[clearly].all()
+            cut = np.float32(known.threshold(before))
+            clearly = np.abs(second - before) > 1e-4
+            assert ((after.astype(np.float32) > cut) == (second > before))[clearly].all()
+
+
+def test_an_isotonic_function_that_is_flat_leaves_order_and_thresholds():
+    source = np.random.default_rng(5)
+    second = np.concatenate([source.uniform(0, 0.03, 1_000), source.uniform(0.03, 1, 5_000)])
+    labels = (second > 0.03) & (source.random(6_000) < second)  # below, none ever comes true
+    values = np.stack([1 - second, second], axis=1)
+    known = fitted(ISOTONIC, values, labels.astype(np.int64), TWO)
+    after = known.applied(values, TWO)[:, 1]
+    assert (np.diff(after[np.argsort(second)]) > 0).all()
+    cut = np.float32(known.threshold(0.015))
+    clearly = np.abs(second - 0.015) > 1e-4
+    assert ((after.astype(np.float32) > cut) == (second > 0.015))[clearly].all()
+    assert known.threshold(0.0) < known.threshold(1e-3)
+    assert 0 < after.min() < after.max() < 1
 
 
 def test_it_comes_back_from_json():

@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from search.analysis.library import parts_of
 from search.data.splits import Split, make_folds
+from search.export.evidence import Belief
 from search.export.held_out import HeldOut, cuts
 from search.tasks import Classification
 from tests.studies import CLASSES
@@ -84,8 +86,46 @@ def test_repeats_hold_no_sample_out_twice():
 
 def test_parts_for_nested_fits_share_no_group():
     groups = np.arange(100) // 3
-    held = HeldOut(np.zeros((100, 2)), np.zeros(100), TASK, None, groups, np.arange(100) % 5)
+    held = HeldOut(np.zeros((100, 2)), np.zeros(100), TASK, None, groups, np.arange(100) % 5, 100)
     found = list(held.splits())
     assert len(found) == 5
     for others, own in found:
         assert not set(groups[others]) & set(groups[own])
+
+
+def test_samples_that_are_held_out_several_times_are_counted_once():
+    source = np.random.default_rng(4)
+    given = [(own, np.setdiff1d(np.arange(300), own)) for own in _drawn(source)]
+    dataset = dataset_of(300)
+    folds = SimpleNamespace(
+        train=[train for train, _ in given],
+        validation=[own for _, own in given],
+        samples=300,
+        groups=None,
+        time=None,
+    )
+    found = cuts_of(dataset, folds, np.arange(300))
+    assert len(found) == 9  # 1,350 rows, of no more than 300 samples
+    rows = np.concatenate([own for _, own in found])
+    fold = np.repeat(np.arange(9), 150)
+    chances = source.random((len(rows), 2))
+    tried = HeldOut(
+        chances / chances.sum(axis=1, keepdims=True),
+        dataset.train_labels[rows],
+        TASK,
+        None,
+        rows,
+        parts_of(fold, rows),
+        len(np.unique(rows)),
+    )
+    for others, own in tried.splits():
+        assert not set(rows[others]) & set(rows[own])
+    known = Belief.of_held_out(tried)
+    assert known.held_out == tried.samples <= 300
+    assert known.conformal.samples <= 300
+    assert known.conformal.most <= 300 / 301
+
+
+def _drawn(source):
+    """Return nine training parts, each half of 300 samples."""
+    return [np.sort(source.permutation(300)[:150]) for _ in range(9)]

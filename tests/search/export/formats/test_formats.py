@@ -18,7 +18,7 @@ from search.data.reading import Column
 from search.errors import SettingsError
 from search.export.folder import InputLabels, Labels
 from search.export.formats import FORMATS, Difference, Samples, chosen_formats, default_formats
-from search.export.formats.base import Format
+from search.export.formats.base import Format, named_tensors
 from search.export.formats.writing import ExportFailed, Written, exportable, rehearse, write_formats
 from search.export.loading import predicted_values
 from search.tasks import (
@@ -185,7 +185,7 @@ def tags() -> tuple[Any, Labels, Samples]:
 
 
 def everything() -> tuple[Any, Labels, Samples]:
-    """Inputs of every kind, names that TensorFlow does not take; classes and a large number."""
+    """Inputs of every kind, in a list, with names that clash; classes and a large number."""
     import keras
     from keras import layers
 
@@ -193,16 +193,16 @@ def everything() -> tuple[Any, Labels, Samples]:
     text_encoder = TextEncoder(("good", "bad", "it's", "!"), length=7, size=9)
     series = CHANCE.normal((1000, 0), (40, 1e-3), (4, 6, 2))
     encoders = {
-        "picture": ImageEncoder((6, 6, 1), (8, 8, 1), scaled=True),
+        "x.y": ImageEncoder((6, 6, 1), (8, 8, 1), scaled=True),
         "what was said": text_encoder,
         "person": table.encoder,
-        "series": SequenceEncoder.fitted(series, np.arange(4)),
+        "x_y": SequenceEncoder.fitted(series, np.arange(4)),
     }
     raw = {
-        "picture": CHANCE.integers(0, 256, (4, 6, 6, 1)).astype(np.uint8),
+        "x.y": CHANCE.integers(0, 256, (4, 6, 6, 1)).astype(np.uint8),
         "what was said": list(SAID[:4]),
         "person": rows.raw,
-        "series": series,
+        "x_y": series,
     }
     taken = {
         name: keras.Input(encoder.input_shape, dtype="int32" if "said" in name else None, name=name)
@@ -211,10 +211,10 @@ def everything() -> tuple[Any, Labels, Samples]:
     words = layers.Embedding(9, 4, mask_zero=True)(taken["what was said"])
     both = layers.Concatenate()(
         [
-            layers.Flatten()(taken["picture"]),
+            layers.Flatten()(layers.Conv2D(2, 3)(taken["x.y"])),
             layers.LSTM(3)(words),
             taken["person"],
-            layers.GRU(3)(taken["series"]),
+            layers.GRU(3)(taken["x_y"]),
         ]
     )
     outputs = {"kind": layers.Dense(3)(both), "price": layers.Dense(1)(both)}
@@ -229,7 +229,7 @@ def everything() -> tuple[Any, Labels, Samples]:
         task,
         SeveralEncoder(tuple(encoders.items())),
         outputs=SeveralOutputs(
-            (("kind", 3, Outputs(LOGITS, 3)), ("price", 1, NumberOutputs((9e3,), (18e4,))))
+            (("kind", 3, Outputs(LOGITS, 3)), ("price", 1, NumberOutputs((9e3,), (18e3,))))
         ),
         inputs=tuple(
             InputLabels(name, columns=table.columns if name == "person" else ())
@@ -238,11 +238,12 @@ def everything() -> tuple[Any, Labels, Samples]:
     )
     samples = Several(raw)
     spread = np.array([1, 1, 1, 9e3])
-    return keras.Model(taken, outputs), labels, Samples(samples, labels.encoder.encode(raw), spread)
+    model = keras.Model(list(taken.values()), outputs, name="x_y")
+    return model, labels, Samples(samples, labels.encoder.encode(raw), spread)
 
 
 def two_answers() -> tuple[Any, Labels, Samples]:
-    """Images, and two outputs of classes whose names are no words of TensorFlow's."""
+    """Images, and two outputs of classes whose names clash with those of layers."""
     import keras
     from keras import layers
 
@@ -252,13 +253,14 @@ def two_answers() -> tuple[Any, Labels, Samples]:
     hidden = layers.Dense(4, "tanh")(layers.Flatten()(inputs))
     outputs = {
         "zz top": layers.Dense(2, "softmax")(hidden),
-        "aa": layers.Dense(3, "softmax")(hidden),
+        "inputs": layers.Dense(3, "softmax")(hidden),
     }
-    parts = (("zz top", ("no", "yes")), ("aa", ("x", "y", "z")))
+    parts = (("zz top", ("no", "yes")), ("inputs", ("x", "y", "z")))
     task = MultiOutput(
-        ("zz top", "aa"), tuple(OutputTask(name, Classification(own)) for name, own in parts)
+        ("zz top", "inputs"), tuple(OutputTask(name, Classification(own)) for name, own in parts)
     )
-    return keras.Model(inputs, outputs), Labels(task, encoder), Samples(raw, encoder.encode(raw))
+    model = keras.Model(inputs, outputs, name="zz_top")
+    return model, Labels(task, encoder), Samples(raw, encoder.encode(raw))
 
 
 KINDS = {
@@ -410,6 +412,27 @@ def test_a_saved_model_of_numbers_keeps_their_digits(tmp_path):
     with pytest.raises(TypeError, match="float32"):  # which would have lost digits
         loaded.serve(tf.constant(some, tf.float32))
     assert form.details(labels, tmp_path) == {"raw_shape": [2], "raw_type": "float64"}
+
+
+@pytest.mark.parametrize("name", ["inputs", "probabilities"])
+@pytest.mark.slow
+def test_a_model_may_be_called_as_its_input_or_its_output(name, tmp_path):
+    model, labels, samples = rows()
+    model.name = name
+    [written] = write_formats(
+        chosen_formats("keras"), exportable(model, labels, samples), tmp_path, log=tmp_path / "log"
+    )
+    assert written.difference < 5e-6
+
+
+@pytest.mark.slow
+def test_names_of_tensors_are_those_of_the_inputs_where_they_can_be():
+    _, labels, _ = everything()
+    names = {(each.input, each.column): each.name for each in named_tensors(labels)}
+    assert names["x_y", ""] == "x_y"
+    assert names["x.y", ""] == "x_y_2"
+    assert names["what was said", ""] == "what_was_said"
+    assert names["person", "age (years)"] == "person_age__years_"
 
 
 @pytest.mark.slow

@@ -419,7 +419,7 @@ def test_truth_values_mean_to_the_graph_what_they_mean_in_a_file(tmp_path):
     ("columns", "tensors"),
     [
         (("a", "b"), ("a", "b")),
-        (("a b", "a_b", "A B", "a_b_2"), ("a_b", "a_b_2", "A_B_3", "a_b_2_2")),
+        (("a b", "a_b", "A B", "a_b_2"), ("a_b_3", "a_b", "A_B_4", "a_b_2")),
         (
             ("1", "_x", "", "self", "größe"),
             ("column_1", "column__x", "column_", "column_self", "gr__e"),
