@@ -335,7 +335,7 @@ def check_outputs(model: Any, target: str, data: DataSpec) -> None:
             f"the `call` of the models of {target} must return tensors of numbers, and nothing"
             " beside what is predicted: leave out texts, None and the like"
         )
-    shape = returned.shape if keras.utils.is_keras_tensor(returned) else None
+    shape = parts[0].shape if len(parts) == 1 else None
     if fault := _misfit(shape, data):
         raise SpaceError(f"the models of {target} must have {fault}")
 

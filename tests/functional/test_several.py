@@ -466,3 +466,45 @@ def test_built_in_spaces_refuse_several_inputs_and_outputs(samples, tmp_path):
         run_study("mlp", data=(given, targets["kind"]), **more)
     with pytest.raises(SettingsError, match="has models with one output"):
         run_study("mlp", data=(given["row"], targets), **more)
+
+
+def of_one(as_dictionary):
+    """Return a function that builds models of one input and output, in dictionaries or not."""
+
+    def build(hp):
+        import keras
+        from keras import layers
+
+        row = keras.Input((3,), name="row")
+        hidden = layers.Dense(hp.Int("units", 4, 8), "relu")(row)
+        found = layers.Dense(1, "sigmoid")(hidden)
+        if as_dictionary:
+            model = keras.Model({"row": row}, {"ill": found})
+            model.compile("adam", {"ill": "binary_crossentropy"})
+        else:
+            model = keras.Model(row, found)
+            model.compile("adam", "binary_crossentropy")
+        return model
+
+    return build
+
+
+@pytest.mark.filterwarnings("ignore:The structure of `inputs`")  # Keras's, which then goes on
+def test_dictionaries_of_one_input_and_one_output_are_as_these_alone(samples, tmp_path):
+    rows, ill = samples[0]["row"], (samples[0]["row"][:, 0] > 0).astype(int)
+    scores = []
+    for as_dictionary in (False, True):
+        data = ({"row": rows}, {"ill": ill}) if as_dictionary else (rows, ill)
+        found = run_study(
+            of_one(as_dictionary),
+            data=data,
+            trials=1,
+            home=tmp_path / f"{as_dictionary}",
+            notify=print,
+            **SMALL,
+        )
+        scores.append(found.best.ended.scores)
+    assert scores[0]["cv_accuracy"] == scores[1]["cv_accuracy"]
+    assert scores[0]["cv_loss"] == pytest.approx(scores[1]["cv_loss"], rel=1e-6)
+    found.export(tmp_path / "exported", notify=print)
+    assert max(each["difference"] for each in _formats(tmp_path / "exported")) < 1e-5
