@@ -199,7 +199,7 @@ class Belief:
         if found.calibration.is_extreme:
             return "; no temperature beyond that is tried: the model tells hardly more than chance"
         if known is not None and known.samples < FEW:
-            return f"; {known.samples:,} samples are few to tell that by"
+            return f"; {known.samples:,} independent samples are few for that"
         return ""
 
     @property
