@@ -14,12 +14,11 @@ from search.export.formats.base import (
     Exportable,
     Format,
     Samples,
-    plain_inputs,
-    plain_outputs,
     raw_phrase,
     values_side_by_side,
     write_vocabulary,
 )
+from search.export.formats.naming import plain_inputs, plain_outputs
 from search.tasks.models import first_of
 
 

@@ -18,7 +18,8 @@ from search.data.reading import Column
 from search.errors import SettingsError
 from search.export.folder import InputLabels, Labels
 from search.export.formats import FORMATS, Difference, Samples, chosen_formats, default_formats
-from search.export.formats.base import Format, named_tensors
+from search.export.formats.base import Format
+from search.export.formats.naming import named_tensors
 from search.export.formats.writing import ExportFailed, Written, exportable, rehearse, write_formats
 from search.export.loading import predicted_values
 from search.tasks import (

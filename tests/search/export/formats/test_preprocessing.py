@@ -14,8 +14,8 @@ from search.data.pictures import dark_limit
 from search.data.ranges import BYTES, FRACTIONS, WHOLE, PixelRange
 from search.data.reading import Column, Reading
 from search.errors import DataError
-from search.export.formats.base import tensor_names
 from search.export.formats.encoding import margins
+from search.export.formats.naming import tensor_names
 from search.export.raw import pixels_of, raw_pixels, raw_shape, raw_type
 
 pytestmark = pytest.mark.slow  # TensorFlow
