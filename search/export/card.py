@@ -232,8 +232,8 @@ def _tested(test: TestSetOpened) -> Iterable[str]:
     if curve:
         yield (
             f"On the test set the expected calibration error is {shown(curve['error'])}, in"
-            f" {len(curve['counts'])} bins of equally many; perfect probabilities have about"
-            f" {shown(curve['error_by_chance'])} on as few samples."
+            f" {counted(len(curve['counts']), 'bin')} of equally many; perfect probabilities have"
+            f" about {shown(curve['error_by_chance'])} on as few samples."
         )
     if sets:
         yield (

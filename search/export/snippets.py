@@ -184,8 +184,8 @@ def _tflite(_: Json, several: _Several) -> tuple[list[str], list[str]]:
     lines = [
         'interpreter = Interpreter("model.tflite")',
         "runner = interpreter.get_signature_runner()",
+        "# one sample at a time, as some models need it",
     ]
-    # One by one, as some models must be given samples.
     if several.inputs:
         lines += [
             "singles = [{name: each[n : n + 1] for name, each in samples.items()} for n in (0, 1)]"
