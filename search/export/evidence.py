@@ -197,7 +197,7 @@ class Belief:
         if found is None:
             return ""
         if found.calibration.is_extreme:
-            return "; no temperature beyond that is tried: the model tells hardly more than chance"
+            return "; that is the end of what is tried, so that they may still be off"
         if known is not None and known.samples < FEW:
             return f"; {known.samples:,} independent samples are few for that"
         return ""

@@ -129,3 +129,23 @@ def test_samples_that_are_held_out_several_times_are_counted_once():
 def _drawn(source):
     """Return nine training parts, each half of 300 samples."""
     return [np.sort(source.permutation(300)[:150]) for _ in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("count", "right", "told"),
+    [
+        (60, 0.8, "; 60 independent samples are few for that"),
+        (60, 0.5, "; that is the end of what is tried, so that they may still be off"),
+        (400, 0.8, "(nested)"),
+    ],
+)
+def test_what_speaks_against_a_calibration_is_told_with_it(count, right, told):
+    targets = np.arange(count) % 2
+    hits = np.arange(count) % 20 < 20 * right
+    second = np.where(targets == hits, 0.99999, 0.00001)
+    ids = np.arange(count)
+    parts = ids // 20 % 5 if count > 60 else ids // 20
+    values = np.stack([1 - second, second], axis=1)
+    known = Belief.of_held_out(HeldOut(values, targets, TASK, None, ids, parts, count))
+    assert f"of {count} samples held out" in known.told
+    assert known.told.endswith(told)
