@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 from sklearn.metrics import log_loss
+from sklearn.model_selection import ShuffleSplit
 from typer.testing import CliRunner
 
 from search import run_study
@@ -283,15 +284,14 @@ def test_numbers_get_intervals_that_hold(tmp_path):
     assert (high - low) / 2 == pytest.approx(made.test.coverage["size"][0], rel=1e-3)
     table = CliRunner().invoke(app, [*command, "--csv"]).stdout.splitlines()
     assert table[0] == f"input,{name},{name}_low,{name}_high"
-    averaged = study.export(
-        tmp_path / "averaged",
-        formats=["keras"],
-        refits=2,
-        calibrate=True,
-        force=True,
-        notify=lambda text: None,
-    )
+    more = {"formats": ["keras"], "calibrate": True, "force": True}
+    averaged = study.export(tmp_path / "averaged", refits=2, notify=lambda text: None, **more)
     assert averaged.export.calibration == {"held_out": 720}
+    card = (tmp_path / "averaged" / "MODEL_CARD.md").read_text()
+    assert "is known from 720 samples that models trained alike had not seen" in card
+    told = []
+    study.export(tmp_path / "known", notify=told.append, **more)
+    assert any("`--calibrate` changes nothing here" in sentence for sentence in told)
     assert averaged.test.coverage["size"][0] != made.test.coverage["size"][0]
     hits = round(averaged.test.coverage["found"] * averaged.test.samples)
     assert 1e-3 < binom.cdf(hits, averaged.test.samples, 0.9) < 1 - 1e-3
@@ -315,3 +315,30 @@ def test_labels_are_told_as_sure_or_undecided(tmp_path):
     table = CliRunner().invoke(app, [*command, "--csv"]).stdout.splitlines()
     assert table[0] == "input,labels,y1,y2,sure,undecided"
     assert "undecided" in CliRunner().invoke(app, command).stdout
+
+
+def test_samples_that_are_held_out_several_times_count_as_one(tmp_path):
+    home = tmp_path / "mlruns"
+    give_database(home / "mlflow.db")
+    study = run_study(
+        "mlp",
+        data=noisy(200, 2),
+        cv=ShuffleSplit(4, test_size=0.5, random_state=0),
+        study="drawn",
+        home=home,
+        trials=1,
+        epochs=3,
+        set=NARROW,
+        **{name: value for name, value in COMMON.items() if name != "folds"},
+    )
+    rows = study.history.known_study().dataset["samples"]
+    told = []
+    for name, options in {"single": {}, "average": {"refits": 2, "calibrate": True}}.items():
+        made = study.export(
+            tmp_path / name, formats=["keras"], force=True, notify=told.append, **options
+        )
+        known = ModelFolder(tmp_path / name).labels().conformal
+        assert known.samples <= rows < 4 * rows // 2
+    held = made.export.calibration["held_out"]
+    assert rows // 2 < held <= rows
+    assert any(f": {held} samples in all" in sentence for sentence in told)

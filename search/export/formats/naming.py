@@ -100,8 +100,10 @@ def free_name(name: str, taken: Collection[str]) -> str:
 
 def plain_outputs(labels: Labels) -> dict[str, str]:
     """Return for each of several outputs its name in ONNX, where no input has the same."""
-    taken = {name.lower() for name in plain_inputs(labels).values()} or {"inputs"}
-    return {name: free_name(name, taken) for name in labels.outputs.names}
+    inputs = {name.lower() for name in plain_inputs(labels).values()} or {"inputs"}
+    names = labels.outputs.names
+    taken = inputs | {name.lower() for name in names}
+    return {name: free_name(name, taken) if name.lower() in inputs else name for name in names}
 
 
 def plain_inputs(labels: Labels) -> dict[str, str]:

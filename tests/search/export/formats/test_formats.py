@@ -19,7 +19,7 @@ from search.errors import SettingsError
 from search.export.folder import InputLabels, Labels
 from search.export.formats import FORMATS, Difference, Samples, chosen_formats, default_formats
 from search.export.formats.base import Format
-from search.export.formats.naming import named_tensors
+from search.export.formats.naming import named_tensors, plain_outputs
 from search.export.formats.writing import ExportFailed, Written, exportable, rehearse, write_formats
 from search.export.loading import predicted_values
 from search.tasks import (
@@ -435,6 +435,15 @@ def test_names_of_tensors_are_those_of_the_inputs_where_they_can_be():
     assert names["x.y", ""] == "x_y_2"
     assert names["what was said", ""] == "what_was_said"
     assert names["person", "age (years)"] == "person_age__years_"
+
+
+def test_an_output_called_as_an_input_gets_a_name_that_no_other_has():
+    parts = tuple(
+        OutputTask(name, Classification(("no", "yes"))) for name in ("inputs", "inputs_2", "Price")
+    )
+    task = MultiOutput(tuple(part.name for part in parts), parts)
+    names = plain_outputs(Labels(task, ImageEncoder((6, 6, 1), (6, 6, 1), scaled=True)))
+    assert names == {"inputs": "inputs_3", "inputs_2": "inputs_2", "Price": "Price"}
 
 
 @pytest.mark.slow
