@@ -134,7 +134,8 @@ def snippets(formats: Sequence[Json], study: StudyStarted) -> Iterator[Snippet]:
 def _told(study: StudyStarted, several: bool) -> list[str]:
     """Return lines that name what was predicted."""
     if several:
-        return ["print({name: rows[0] for name, rows in values.items()})"]
+        # TensorFlow gives a SavedModel's dictionary no lasting order.
+        return ["print({name: values[name][0] for name in sorted(values)})"]
     if study.task == CLASSIFICATION:
         return ["for row in values:", '    print(known["classes"][row.argmax()], row.max())']
     return ["for row in values:", '    print(dict(zip(known["classes"], row)))']
