@@ -6,9 +6,9 @@ from typing import Any
 
 from search.data.encoders import Encoder, TextEncoder
 from search.errors import SettingsError
-from search.export.folder import Labels, values_of
 from search.export.formats.base import names_of, new_input, with_values
 from search.export.formats.naming import free_name
+from search.export.labels import Labels, values_of
 from search.export.refit import Final
 from search.tasks import OutputMeaning
 

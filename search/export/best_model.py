@@ -10,8 +10,9 @@ import numpy as np
 from search.data.folds import Folds
 from search.errors import DataError, FoldwiseError
 from search.export.evidence import Evidence
-from search.export.folder import Labels, ModelFolder
+from search.export.folder import ModelFolder
 from search.export.formats.writing import exportable
+from search.export.labels import Labels
 from search.export.loading import load_model
 from search.export.members import Member, refit, told_before
 from search.export.refit import Final, chosen_trial, same_dataset

@@ -14,7 +14,8 @@ from search.data.encoders import ImageEncoder
 from search.data.inputs import columns_of
 from search.errors import DataError, SettingsError
 from search.export.card import model_card
-from search.export.folder import Code, Labels, ModelFolder
+from search.export.folder import Code, ModelFolder
+from search.export.labels import Labels
 from search.export.loading import open_model, predicted_values
 from search.export.raw import raw_samples
 from search.export.scores import (

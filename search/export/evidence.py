@@ -26,9 +26,9 @@ from search.data import Dataset
 from search.errors import DataError, SettingsError
 from search.export.calibrating import NOT_ASKED, with_calibration
 from search.export.extent import ALIKE, about
-from search.export.folder import Labels, values_of
 from search.export.formats.base import new_input, set_apart, with_values
 from search.export.held_out import HeldOut
+from search.export.labels import Labels, values_of
 from search.export.members import AUTO, NO_ENSEMBLE, FinalModel, Member
 from search.tasks import CLASSIFICATION, MULTI_LABEL, REGRESSION
 from search.tasks.thresholds import DecidingOutputs

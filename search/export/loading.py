@@ -15,7 +15,8 @@ import numpy as np
 from search.data.encoders import ImageEncoder, SequenceEncoder, TableEncoder, TextEncoder
 from search.data.inputs import spec_of
 from search.errors import DataError, FoldwiseError
-from search.export.folder import CHECKED, Code, Labels, ModelFolder, NeedsCode
+from search.export.folder import Code, ModelFolder, NeedsCode
+from search.export.labels import CHECKED, Labels
 from search.export.raw import raw_pixels, raw_shape, raw_type
 from search.studies import study_folder, study_history
 from search.tasks.models import count_of, first_of

@@ -10,7 +10,7 @@ from typing import Any
 from search.errors import SettingsError
 from search.export.averaging import Trained, averaged, widest
 from search.export.extent import about, expected_seconds
-from search.export.folder import Labels
+from search.export.labels import Labels
 from search.export.refit import Curves, Final
 from search.seeds import derive
 from tracking.history import History

@@ -18,7 +18,7 @@ from search.data.pictures import (
 )
 from search.data.ranges import BYTES, PixelRange, told_clipped
 from search.errors import DataError
-from search.export.folder import Labels
+from search.export.labels import Labels
 from search.export.raw import raw_samples
 
 _CONTRAST = 64  # borders that differ by this much, of 255, have opposite polarity

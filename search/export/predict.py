@@ -10,7 +10,8 @@ import numpy as np
 from search.analysis.coverage import Conformal
 from search.data.arrays import Array
 from search.errors import DataError, SettingsError
-from search.export.folder import Labels, ModelFolder
+from search.export.folder import ModelFolder
+from search.export.labels import Labels
 from search.export.loading import load_model, predicted_values
 from search.export.samples import (
     Asked,

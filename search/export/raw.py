@@ -21,7 +21,7 @@ from search.data.ranges import BLACK, FRACTIONS, WHITE, WHOLE, PixelRange, depth
 from search.errors import DataError
 
 if TYPE_CHECKING:
-    from search.export.folder import Labels
+    from search.export.labels import Labels
 
 # Numbers reach about so many standard deviations from their mean; float32 may round them by this
 # share of one, a tenth of what a written model may be off by.

@@ -20,8 +20,8 @@ from search.data.reading import began_with
 from search.errors import DataError, FoldwiseError, SettingsError
 from search.executors import Limits
 from search.export.extent import Length, all_samples, length_of
-from search.export.folder import InputLabels, Labels, values_of
 from search.export.formats.base import Samples, valued_model
+from search.export.labels import InputLabels, Labels, values_of
 from search.export.scores import metric_of_threshold, texts_in
 from search.quiet import load_tensorflow
 from search.studies import study_history

@@ -19,7 +19,8 @@ from search.data.formats.frames import is_frame, new_rows
 from search.data.formats.tables import NewRows, check_width, open_table, read_rows
 from search.data.reading import CATEGORY, DATE, NUMBER, Column, Reading
 from search.errors import DataError
-from search.export.folder import Labels, ModelFolder
+from search.export.folder import ModelFolder
+from search.export.labels import Labels
 from search.export.picture_files import (
     is_table,
     listed_pictures,

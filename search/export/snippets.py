@@ -9,8 +9,8 @@ import numpy as np
 
 from search.data.encoders import ImageEncoder, SequenceEncoder, TableEncoder
 from search.data.ranges import FRACTIONS, PixelRange
-from search.export.folder import Labels
 from search.export.formats.naming import NamedTensor, has_words, named_tensors, plain_inputs
+from search.export.labels import Labels
 from search.export.raw import raw_shape, raw_type
 from search.tasks import CLASSIFICATION
 from tracking.records import Json, StudyStarted

@@ -13,8 +13,8 @@ from search.data.encoders import ImageEncoder, SequenceEncoder, TableEncoder, Te
 from search.data.ranges import FRACTIONS, WHOLE, PixelRange
 from search.data.reading import Column
 from search.errors import SettingsError
-from search.export.folder import Labels
 from search.export.formats.base import Samples
+from search.export.labels import Labels
 from search.export.raw import raw_samples
 from search.tasks import Classification, LabelOutputs, MultiLabel, NumberOutputs, Regression
 from search.tasks.classification import LOGITS, Outputs

@@ -5,7 +5,8 @@ import pytest
 
 from search.data.encoders import TableEncoder, TextEncoder
 from search.data.reading import Column
-from search.export.folder import Labels, ModelFolder
+from search.export.folder import ModelFolder
+from search.export.labels import Labels
 from search.tasks import Classification
 from tests.functional.serving import served
 from tests.studies import StudyBuilder

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
 from search.data.reading import Column
 from search.export.archive import fault_in_archive
-from search.export.folder import Labels, ModelFolder
+from search.export.folder import ModelFolder
+from search.export.labels import Labels
 from search.tasks import Classification
 from tests.fuzz.damage import THOUSAND, cleanly, damaged
 

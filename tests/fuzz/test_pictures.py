@@ -10,7 +10,7 @@ from PIL import Image
 from search.data.formats.folder import Target, fit_picture
 from search.data.inputs import ImageEncoder
 from search.data.pictures import quiet_pillow, read_head
-from search.export.folder import Labels
+from search.export.labels import Labels
 from search.export.pictures import read_picture
 from search.tasks import Classification
 from tests.fuzz.damage import THOUSAND, cleanly, damaged

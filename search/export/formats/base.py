@@ -11,9 +11,9 @@ import numpy as np
 
 from search.data.arrays import Array
 from search.data.encoders import ImageEncoder, SequenceEncoder, TableEncoder, TextEncoder
-from search.export.folder import Labels
 from search.export.formats.encoding import encoded
 from search.export.formats.naming import free_name, has_words, plain_inputs, tensor_names
+from search.export.labels import Labels
 from search.export.raw import lose_digits, raw_shape, raw_type, rule_of
 from search.tasks import LabelOutputs, NumberOutputs, OutputMeaning, Outputs, SeveralOutputs
 from search.tasks.classification import LOGITS, SCORES, SIGMOID_LOGITS

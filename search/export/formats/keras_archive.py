@@ -11,7 +11,7 @@ import numpy as np
 
 from search.data.arrays import Array
 from search.export.archive import own_in
-from search.export.folder import Labels, ModelFolder, why_not_read
+from search.export.folder import ModelFolder, why_not_read
 from search.export.formats.base import (
     VOCABULARY,
     Exportable,
@@ -21,6 +21,7 @@ from search.export.formats.base import (
     raw_phrase,
     write_vocabulary,
 )
+from search.export.labels import Labels
 from search.export.loading import predicted_values
 from search.export.raw import raw_type
 from tracking.home import MODEL

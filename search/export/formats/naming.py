@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 from search.data.reading import Column
-from search.export.folder import Labels
+from search.export.labels import Labels
 from search.export.raw import raw_shape, raw_type
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from search.data.arrays import Array
-from search.export.folder import Labels
 from search.export.formats.base import (
     VOCABULARY,
     Exportable,
@@ -19,6 +18,7 @@ from search.export.formats.base import (
     write_vocabulary,
 )
 from search.export.formats.naming import plain_inputs, plain_outputs
+from search.export.labels import Labels
 from search.tasks.models import first_of
 
 

@@ -13,10 +13,10 @@ from search.data.arrays import Array
 from search.data.encoders import ImageEncoder
 from search.data.ranges import BYTES, WHITE, WHOLE
 from search.data.reading import Column
-from search.export.folder import Labels
 from search.export.formats.base import Exportable, Format, Samples, values_side_by_side, word_phrase
 from search.export.formats.naming import NamedTensor, has_words, named_tensors
 from search.export.formats.preprocessing import rows_of, tokens_of
+from search.export.labels import Labels
 from search.export.raw import raw_shape, raw_type, rule_of
 
 RAW = "serve"

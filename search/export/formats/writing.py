@@ -14,7 +14,7 @@ from typing import Any
 
 from search.environment import package_versions
 from search.errors import FoldwiseError, SettingsError
-from search.export.folder import Labels, values_of, why_not_read
+from search.export.folder import why_not_read
 from search.export.formats import FORMATS, KERAS
 from search.export.formats.base import (
     Difference,
@@ -25,6 +25,7 @@ from search.export.formats.base import (
     raw_model,
 )
 from search.export.formats.keras_archive import REGISTER
+from search.export.labels import Labels, values_of
 from search.export.raw import raw_samples
 from search.export.snippets import example_of
 from search.quiet import standard_error_to, without_remarks

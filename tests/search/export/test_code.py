@@ -11,7 +11,8 @@ import pytest
 from search.data.inputs import TableEncoder, TextEncoder
 from search.data.reading import Column
 from search.errors import DataError
-from search.export.folder import Labels, ModelFolder, NeedsCode
+from search.export.folder import ModelFolder, NeedsCode
+from search.export.labels import Labels
 from search.export.loading import (
     checked,
     code_of,

@@ -268,7 +268,7 @@ def test_a_smaller_vocabulary_and_shorter_texts_are_made_of_the_larger(tmp_path)
 
 def test_trials_whose_samples_are_encoded_otherwise_cannot_share_an_input(final):
     from search.export.averaging import Trained, averaged
-    from search.export.folder import plain_outputs
+    from search.export.labels import plain_outputs
 
     other = dataclasses.replace(final, trial=4)
     other.__dict__["encoder"] = dataclasses.replace(final.encoder, scaled=not final.encoder.scaled)

@@ -7,7 +7,8 @@ import pytest
 from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
 from search.data.reading import Column, Reading
 from search.errors import DataError
-from search.export.folder import Labels, ModelFolder
+from search.export.folder import ModelFolder
+from search.export.labels import Labels
 from search.tasks import Classification, LabelOutputs, MultiLabel, NumberOutputs, Regression
 
 COLUMNS = (Column("width"), Column("height"))

@@ -11,7 +11,7 @@ from search.data.inputs import ImageEncoder
 from search.data.pictures import background
 from search.data.ranges import BYTES, FRACTIONS, WHOLE, PixelRange
 from search.errors import DataError
-from search.export.folder import Labels
+from search.export.labels import Labels
 from search.export.pictures import read_picture
 from search.tasks import Classification
 

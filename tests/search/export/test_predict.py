@@ -18,7 +18,8 @@ from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
 from search.data.ranges import BYTES, FRACTIONS, WHOLE, PixelRange
 from search.data.reading import Column, Reading
 from search.errors import DataError
-from search.export.folder import Labels, ModelFolder
+from search.export.folder import ModelFolder
+from search.export.labels import Labels
 from search.export.predict import predict_arrays, predict_samples
 from search.export.samples import MAX_FILE_BYTES, encode_images, encode_rows, encoded_samples
 from search.tasks import Classification, Regression

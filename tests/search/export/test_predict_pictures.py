@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from search.cli.app import app
 from search.data.encoders import ImageEncoder
 from search.errors import DataError
-from search.export.folder import Labels, ModelFolder
+from search.export.folder import ModelFolder
+from search.export.labels import Labels
 from search.export.predict import predict_batches, predict_samples
 from search.tasks import Classification
 

@@ -10,7 +10,8 @@ import pytest
 
 from search.data.encoders import SequenceEncoder
 from search.errors import DataError
-from search.export.folder import Labels, ModelFolder
+from search.export.folder import ModelFolder
+from search.export.labels import Labels
 from search.export.predict import predict_samples
 from search.tasks import Classification
 

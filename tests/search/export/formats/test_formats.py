@@ -16,11 +16,11 @@ from search.data.inputs import ImageEncoder, SequenceEncoder, TableEncoder, Text
 from search.data.ranges import WHOLE, PixelRange
 from search.data.reading import Column
 from search.errors import SettingsError
-from search.export.folder import InputLabels, Labels
 from search.export.formats import FORMATS, Difference, Samples, chosen_formats, default_formats
 from search.export.formats.base import Format
 from search.export.formats.naming import named_tensors, plain_outputs
 from search.export.formats.writing import ExportFailed, Written, exportable, rehearse, write_formats
+from search.export.labels import InputLabels, Labels
 from search.export.loading import predicted_values
 from search.tasks import (
     Classification,

@@ -6,8 +6,9 @@ import pytest
 
 from search.data.inputs import ImageEncoder
 from search.errors import DataError, SettingsError
-from search.export.folder import Labels, ModelFolder
+from search.export.folder import ModelFolder
 from search.export.formats.writing import publish, staged
+from search.export.labels import Labels
 from search.tasks import Classification
 
 
