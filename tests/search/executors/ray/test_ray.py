@@ -387,7 +387,8 @@ def test_nothing_trains_on_and_nothing_was_printed_when_a_run_with_its_own_clust
     temporary = Path("/tmp") / f"fwt-{os.getpid()}-{mode[0]}"  # noqa: S108 # sockets need short paths
     temporary.mkdir()
     study = StudyRun(tmp_path, environment={"TMPDIR": str(temporary)})
-    command = study.start("--executor", "ray", "--epochs", "1000", as_json=False)
+    more = ("--executor", "ray", "--epochs", "1000")
+    command = study.start(*more, trials=100, as_json=False)  # Ray needs a while to miss a worker
     try:
         study.wait_for("EpochEnded", 3)
         if mode == "interrupt":
