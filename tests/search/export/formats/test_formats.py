@@ -288,10 +288,14 @@ def made(request):
 @pytest.mark.parametrize("name", FORMATS)
 class TestFormatContract:
     def test_what_is_written_predicts_what_the_model_does(self, name, made, tmp_path, caplog):
+        form, folder = FORMATS[name], tmp_path / "written"
+        folder.mkdir()
         with caplog.at_level(logging.INFO, logger="tensorflow"):  # as in a notebook
-            [written] = write_formats([FORMATS[name]], made, tmp_path, log=tmp_path / "log")
+            [written] = write_formats([form], made, folder, log=tmp_path / "log")
         assert not [record for record in caplog.records if record.levelno < logging.WARNING]
-        assert (tmp_path / written.file).exists()
+        assert written.file == form.file
+        assert (folder / written.file).exists()
+        assert {path.name for path in folder.iterdir()} <= {form.file, *form.more_files}
         assert written.size > 300
         assert written.difference < 5e-6
         assert written.returns == "float32"
@@ -313,11 +317,6 @@ class TestFormatContract:
         spread = made.samples.spread
         assert Difference.of(found, other, spread).largest > 1e-3
         assert Difference.of(found, made.expected, spread).largest < 5e-6
-
-    def test_nothing_is_written_but_its_own_files(self, name, made, tmp_path):
-        form = FORMATS[name]
-        form.write(made, tmp_path)
-        assert {path.name for path in tmp_path.iterdir()} <= {form.file, *form.more_files}
 
 
 @pytest.mark.slow
