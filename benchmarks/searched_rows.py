@@ -66,11 +66,12 @@ LENET = f"{CONVOLUTIONS} --set dropout=0.1:0.5"
 CLOTHES = "--set shift=0.05 --set flip=on"
 DIGITS = "--set shift=0.1 --set rotation=10 --set zoom=0.1 --set flip=off"
 CONVNET = """
-    --limit-samples 10000 --folds 2 --trials 8 --no-baselines --workers 2 --set blocks=1
-    --set block=residual --set pooling=max --set dropout=0.1:0.3 --set learning_rate=2e-3:6e-3
-    --set weight_decay=2e-2:1e-1 --set label_smoothing=0.05:0.1 --set batch_size=128
-    --set shift=0.05,0.1
+    --no-baselines --workers 2 --set blocks=1 --set block=residual --set pooling=max
+    --set dropout=0.1:0.3 --set learning_rate=2e-3:6e-3 --set weight_decay=2e-2:1e-1
+    --set label_smoothing=0.05:0.1 --set batch_size=128 --set shift=0.05,0.1
 """
+TURNED = "--set width=24 --set rotation=10 --set zoom=0.1 --set flip=off"
+MIRRORED = "--set width=32 --set rotation=0 --set zoom=0 --set flip=on"
 BILSTM = """
     --folds 1 --epochs 4 --trials 16 --no-baselines --workers 2 --precision float32
     --set length=50 --set vocabulary=15000 --set early_stopping=off --set schedule=cosine
@@ -92,7 +93,7 @@ ROWS = (
         "mnist",
         0.9965,
         "aim",
-        f"--epochs 15 {CONVNET} --set width=24 --set rotation=10 --set zoom=0.1 --set flip=off",
+        f"--epochs 15 --limit-samples 10000 --folds 2 --trials 8 {CONVNET} {TURNED}",
         "--ensemble none",
     ),
     Row(
@@ -100,7 +101,7 @@ ROWS = (
         "fashion_mnist",
         0.945,
         "aim",
-        f"--epochs 24 {CONVNET} --set width=32 --set rotation=0 --set zoom=0 --set flip=on",
+        f"--epochs 20 --limit-samples 8000 --folds 2 --trials 6 {CONVNET} {MIRRORED}",
         "--ensemble none",
     ),
 )
