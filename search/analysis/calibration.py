@@ -33,6 +33,7 @@ _AT_THE_END = 1.01  # ratio to one of these
 # Of an isotonic function, how much is the probability as it was. A function that is flat somewhere
 # would put all samples there on one side of a threshold, and tie their order.
 _KEPT = 1e-3
+_LEAST_APART, _STEEPEST = 1e-5, 100.0  # corners, and how much it may rise between them
 
 
 @dataclass(frozen=True)
@@ -322,7 +323,27 @@ def _isotonic(shares: Array, came_true: Array, weights: Array | None) -> Knots:
     x = np.concatenate([[0.0], x[inner], [1.0]])
     y = np.concatenate([y[:1], y[inner], y[-1:]])
     y = (1 - _KEPT) * y + _KEPT * x
-    return tuple(map(float, x)), tuple(map(float, y))
+    return _not_too_steep(x, y)
+
+
+def _not_too_steep(x: Numbers, y: Numbers) -> Knots:
+    """Return corners that float32 tells apart, without those behind which a function jumps.
+
+    Runtimes differ in the last digits of a probability, which a jump would make larger.
+    """
+    x = x.astype(np.float32).astype(np.float64)
+    kept = [0]
+    for place in range(1, len(x)):
+        while place == len(x) - 1 and len(kept) > 1 and _is_steep(x, y, kept[-1], place):
+            kept.pop()
+        if place == len(x) - 1 or not _is_steep(x, y, kept[-1], place):
+            kept.append(place)
+    return tuple(map(float, x[kept])), tuple(map(float, y[kept]))
+
+
+def _is_steep(x: Numbers, y: Numbers, left: int, right: int) -> bool:
+    apart = x[right] - x[left]
+    return bool(apart < _LEAST_APART or y[right] - y[left] > _STEEPEST * apart)
 
 
 def _log_sums(values: Numbers) -> Numbers:

@@ -118,9 +118,12 @@ def select(library: Library, *, most: int | Literal["auto"] = AUTO) -> Selection
             regression trees", for the rule); a number takes one of at most so many trials.
 
     Raises:
-        SettingsError: the number is below 2, or there are too few trials for one.
+        SettingsError: the number is below 2, there are too few trials for one, or the samples are
+            one group, so that it could not be judged.
     """
     _check(library, most)
+    if not any(library.splits()):
+        return _alone(library)
     sizes = min(MOST_MEMBERS if most == AUTO else int(most), len(library))
     paths = [_path(library, others, sizes) for others, _ in library.splits()]
     nested = _nested(library, paths)
@@ -156,6 +159,29 @@ def _check(library: Library, most: int | str) -> None:
             f" {len(library)} complete one with usable predictions. Continue it, or leave the"
             " ensemble out"
         )
+    if not any(library.splits()):
+        raise SettingsError(
+            "an ensemble must be judged by other samples than it is chosen on; all that the study's"
+            " folds validate belong to one group. Search with more folds, or leave the ensemble out"
+        )
+
+
+def _alone(library: Library) -> Selection:
+    """Return the best single trial, where the samples are one group."""
+    single = (Member(library.trials[0], 1.0),)
+    loss = _loss(library, {0: 1.0}, None)
+    return Selection(
+        members=single,
+        ensemble=single,
+        loss=loss,
+        single_loss=loss,
+        difference=Difference(0.0, None, None, None, 1),
+        score=None,
+        by_size={1: loss},
+        is_taken=False,
+        reason="Whether an average is better cannot be told from one group of samples.",
+        cost=_cost(single, library.trials[0]),
+    )
 
 
 def _is_above(difference: Difference) -> bool:

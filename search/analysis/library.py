@@ -143,7 +143,7 @@ class Library:
 
     def splits(self) -> Iterator[tuple[Indices, Indices]]:
         """Yield for each part the rows to choose on and those to score on, which share nothing."""
-        return splits_of(self.parts, self.ids)
+        return splits_of(self.parts, self.ids, self.weights)
 
     def values(self, trial: TrialHistory) -> NDArray[Any]:
         """Return what a trial predicted, `(n, units)`: all probabilities, or the numbers.
@@ -177,10 +177,10 @@ class Library:
 
     def losses_of(self, values: NDArray[Any], rows: Indices) -> NDArray[np.float64]:
         """Return the loss of each of some rows of what was predicted, `(n, units)`."""
-        found = self.task.predicted(values[rows], self.targets[rows])
-        spread = self.targets.std(axis=0) if isinstance(found, NumberPredictions) else None
-        columns, shares, importance = _columns_of(found, self.task, spread)
-        return np.asarray(losses(columns, shares).astype(np.float64) @ importance)
+        # Of all rows, so that errors of numbers have one unit, whichever rows are asked for.
+        found = self.task.predicted(values, self.targets)
+        columns, shares, importance = _columns_of(found, self.task)
+        return np.asarray(losses(columns[rows], shares).astype(np.float64) @ importance)
 
     def weights_of(self, rows: Indices) -> NDArray[Any] | None:
         """Return the weights of some rows; None if all count the same."""
@@ -293,14 +293,11 @@ def _objective(history: History, task: Task) -> tuple[Metric, bool] | None:
 
 
 def _columns_of(
-    found: Predictions, task: Task, spread: NDArray[Any] | None = None
+    found: Predictions, task: Task
 ) -> tuple[Floats, NDArray[np.bool_], NDArray[np.float64]]:
     """Return columns `(n, columns)`, which of them are probabilities, and how much they count.
 
-    Args:
-        found: predictions.
-        task: of them.
-        spread: of each number, its unit; None for that of the predictions' targets.
+    The unit of a number is the spread of these predictions' targets.
     """
     if isinstance(found, SeveralPredictions) and isinstance(task, MultiOutput):
         own = task.by_output(found)
@@ -320,7 +317,7 @@ def _columns_of(
             columns = np.where(found.labels == 1, found.probabilities, 1 - found.probabilities)
         case NumberPredictions():
             is_share = False
-            spread = found.actual.std(axis=0) if spread is None else spread
+            spread = found.actual.std(axis=0)
             columns = (found.predicted - found.actual) / np.where(spread > 0, spread, 1)
         case _:
             raise DataError(f"predictions of {task.name} cannot be averaged")
@@ -350,12 +347,18 @@ def loss_of(
     return float(np.average(of_rows, weights=weights))
 
 
-def splits_of(parts: Indices, ids: Indices) -> Iterator[tuple[Indices, Indices]]:
-    """Yield for each part the rows without its ids, and its own; none that lacks either."""
+def splits_of(
+    parts: Indices, ids: Indices, weights: NDArray[Any] | None = None
+) -> Iterator[tuple[Indices, Indices]]:
+    """Yield for each part the rows without its ids, and its own.
+
+    None that lacks either, or where all rows of either have no weight.
+    """
+    counts = np.ones(len(parts), bool) if weights is None else np.asarray(weights) > 0
     for part in range(int(parts.max()) + 1):
         own = parts == part
         others = ~own & ~np.isin(ids, ids[own])
-        if own.any() and others.any():
+        if (own & counts).any() and (others & counts).any():
             yield np.flatnonzero(others), np.flatnonzero(own)
 
 

@@ -15,18 +15,15 @@ def with_calibration(values: Any, calibration: Calibration, task: Task) -> Any:
     """Return calibrated probabilities of symbolic ones; the same without a calibration.
 
     Args:
-        values: a Keras tensor of probabilities, `(n, classes)`, `(n, labels)`, or `(n, 1)` for the
-            second of two classes.
+        values: a Keras tensor of probabilities, `(n, classes)` or `(n, labels)`.
         calibration: as `search.analysis.calibration` finds it.
         task: of classes or labels.
     """
-    is_single = task.name != MULTI_LABEL and values.shape[-1] == 1
     if calibration.kind == TEMPERATURE:
-        are_apart = is_single or task.name == MULTI_LABEL
-        change = _sigmoid_of_odds if are_apart else _softmax_of_logs
+        change = _sigmoid_of_odds if task.name == MULTI_LABEL else _softmax_of_logs
         return change(values, calibration.temperature)
     if calibration.kind == ISOTONIC:
-        return _interpolated(values, calibration.knots, task, is_single=is_single)
+        return _interpolated(values, calibration.knots, task)
     return values
 
 
@@ -48,12 +45,12 @@ def _softmax_of_logs(values: Any, temperature: float) -> Any:
     return ops.softmax(_logs(values) / temperature, axis=-1)
 
 
-def _interpolated(values: Any, knots: tuple[Knots, ...], task: Task, *, is_single: bool) -> Any:
+def _interpolated(values: Any, knots: tuple[Knots, ...], task: Task) -> Any:
     from keras import ops
 
     if task.name != MULTI_LABEL and len(knots) == 1:
-        second = _piecewise(values if is_single else values[:, 1:], knots)
-        return second if is_single else ops.concatenate([1 - second, second], axis=-1)
+        second = _piecewise(values[:, 1:], knots)
+        return ops.concatenate([1 - second, second], axis=-1)
     found = _piecewise(values, knots)
     if task.name == MULTI_LABEL:
         return found

@@ -167,11 +167,15 @@ class Belief:
         """What is built into the model."""
         return Calibration() if self.calibrated is None else self.calibrated.calibration
 
-    def uncalibrated(self) -> "Belief":
-        """Return the same without calibration; sets are then of the model as it is."""
+    def uncalibrated(self, why: str = NOT_ASKED) -> "Belief":
+        """Return the same without calibration; sets are then of the model as it is.
+
+        Args:
+            why: a clause.
+        """
         if self.calibrated is None:
             return self
-        return replace(self, calibrated=None, conformal=self.plain, why=NOT_ASKED)
+        return replace(self, calibrated=None, conformal=self.plain, why=why)
 
     @property
     def told(self) -> str:

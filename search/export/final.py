@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from search.analysis.calibration import NONE
 from search.data import Dataset
 from search.data.folds import Folds
 from search.environment import describe_environment, package_versions
@@ -23,8 +24,10 @@ from search.export.folder import ModelFolder, NeedsCode
 from search.export.formats import chosen_formats, default_formats
 from search.export.formats.base import Format
 from search.export.formats.writing import (
+    ExportFailed,
     Written,
     check_target,
+    clear,
     exportable,
     not_writable,
     publish,
@@ -266,9 +269,10 @@ def export_study(
             if request.calibrate and not _says_enough(belief, finals, members):
                 belief = _held_out(history, finals, members, belief, on_epoch, notify)
             made = refit(finals, on_epoch, members)
-            made = belief.applied_to(made, final.samples().encoded)
             with _writing(request.target):
-                written = _write(final, made, formats, staging, folder)
+                made, belief, written = _write_calibrated(
+                    final, made, belief, formats, staging, folder, notify
+                )
                 publish(staging, request.target)
         model = ModelFolder(request.target)
         export = _record_of(
@@ -389,6 +393,34 @@ def _rehearse(
     made = exportable(model, labels, samples)
     rehearse(formats, made, staging, log=study.worker_log())
     keras.backend.clear_session(free_memory=False)
+
+
+def _write_calibrated(
+    final: Final,
+    trained: FinalModel,
+    belief: Belief,
+    formats: tuple[Format, ...],
+    staging: Path,
+    study: StudyFolder,
+    notify: Notify,
+) -> tuple[FinalModel, Belief, list[Written]]:
+    """Write a trained model with its calibration, or without where a format cannot compute that.
+
+    A calibration makes differences in the last digits of the smallest probabilities larger. The
+    training is not thrown away for it.
+    """
+    encoded = final.samples().encoded
+    made = belief.applied_to(trained, encoded)
+    try:
+        return made, belief, _write(final, made, formats, staging, study)
+    except ExportFailed as error:
+        if belief.calibration.kind == NONE:
+            raise
+        belief = belief.uncalibrated(f"with that, {error.why} from the Keras model's")
+        notify(f"{belief.told}. Leave that format out of `--format` to have them calibrated")
+    clear(staging)
+    made = belief.applied_to(trained, encoded)
+    return made, belief, _write(final, made, formats, staging, study)
 
 
 def _write(

@@ -57,7 +57,7 @@ class HeldOut:
 
     def splits(self) -> Iterator[Cut]:
         """Yield for each part the rows to fit on and those to measure on, which share nothing."""
-        return splits_of(self.parts, self.ids)
+        return splits_of(self.parts, self.ids, self.weights)
 
 
 def cuts(study: StudyStarted, dataset: Dataset, folds: Folds, used: Indices) -> list[Cut]:

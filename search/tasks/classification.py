@@ -130,16 +130,19 @@ def _softmax(values: Array) -> Array:
 
 
 def _shares(values: Array) -> Array:
-    """Return rows that sum to 1; outputs of a softmax stay as they are."""
+    """Return rows that sum to 1; those that do but for rounding, as of a softmax, stay as they are.
+
+    Each row is looked at alone: what a sample is given must not depend on the others.
+    """
     sums = values.sum(axis=1, keepdims=True)
-    if np.abs(sums - 1).max(initial=0.0) < 1e-2:
-        return values
     equal = np.float32(1 / values.shape[1])
-    return np.where(sums > 0, values / np.where(sums > 0, sums, 1), equal)
+    shares = np.where(sums > 0, values / np.where(sums > 0, sums, 1), equal)
+    return np.where(np.abs(sums - 1) < _ROUNDING, values, shares)
 
 
 MOST_KEPT = 256  # classes whose probabilities are all kept: 2 bytes each for each sample
 _SMALLEST = 1e-7  # Keras's own clip, so that losses compare with Keras's
+_ROUNDING = 1e-5  # of a sum of probabilities in float32
 
 
 @dataclass(frozen=True)

@@ -287,6 +287,47 @@ def last_activation(model: "keras.Model") -> str | None:
     return _named(layer)
 
 
+def without_sigmoid(model: "keras.Model") -> "keras.Model | None":
+    """Return a model that gives the logits of one that ends with a sigmoid; None where it cannot.
+
+    It has the same layers and weights, but for the last layer's, which are copied.
+
+    Args:
+        model: with weights, and one output.
+    """
+    import keras
+
+    if last_activation(model) != "sigmoid":
+        return None
+    (output,) = model.outputs
+    layer, node, _ = output._keras_history
+    given = layer._inbound_nodes[node].input_tensors[0]
+    if isinstance(layer, keras.Model):
+        inner = without_sigmoid(layer) if len(layer.inputs) == 1 else None
+        found = None if inner is None else inner(given)
+    else:
+        found = _logits(layer, given)
+    if found is None:
+        return None
+    inputs = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+    return keras.Model(inputs, found, name=model.name)
+
+
+def _logits(layer: Any, given: Any) -> Any:
+    import keras
+
+    if type(layer) is keras.layers.Activation:
+        return given
+    if type(layer) is not keras.layers.Dense or len(layer.get_weights()) > 1 + layer.use_bias:
+        return None  # such as a quantized one
+    plain = keras.layers.Dense(
+        layer.units, use_bias=layer.use_bias, dtype=layer.dtype_policy, name=layer.name
+    )
+    found = plain(given)
+    plain.set_weights(layer.get_weights())
+    return found
+
+
 def _named(layer: Any) -> str | None:
     import keras
 

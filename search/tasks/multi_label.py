@@ -157,15 +157,20 @@ class MultiLabel(Task):
         """
         from sklearn.metrics import classification_report, multilabel_confusion_matrix
 
+        true, given = predictions.labels, predictions.predicted
+        only: Json = {}
+        if len(self.names) == 1:  # which scikit-learn takes for two classes
+            true, given, only = true[:, 0], given[:, 0], {"labels": [1]}
         report: Json = classification_report(
-            predictions.labels,
-            predictions.predicted,
+            true,
+            given,
             target_names=list(self.names),
             sample_weight=weights,
             output_dict=True,
             zero_division=0.0,
+            **only,
         )
-        counts = multilabel_confusion_matrix(predictions.labels, predictions.predicted)
+        counts = multilabel_confusion_matrix(true, given, **only)
         return {
             "report": report,
             "confusion": {

@@ -29,9 +29,9 @@ _NORMAL = 1.959963984540054  # 97.5 % of the normal distribution are below
 class Reliability:
     """How often what was given a probability came true, in bins of equally many decisions.
 
-    The expected calibration error is the mean over decisions of how far a bin's frequency is from
-    its mean probability. Even a perfect model has one, the larger the fewer decisions there are:
-    `error_by_chance`.
+    The expected calibration error is the weighted mean over decisions of how far a bin's frequency
+    is from its mean probability. Even a perfect model has one, the larger the fewer decisions there
+    are: `error_by_chance`.
 
     Source: Naeini, Cooper & Hauskrecht 2015, "Obtaining well calibrated probabilities using
     Bayesian binning", AAAI, for the error; Nixon et al. 2019, "Measuring calibration in deep
@@ -41,6 +41,7 @@ class Reliability:
         predicted: mean probability in each bin, `(bins,)`, ascending.
         observed: how often it came true, `(bins,)`.
         counts: decisions in each bin, `(bins,)`.
+        mass: their weights, `(bins,)`; the counts where all count the same.
         low: lower end of the 95 % interval of `observed` (Wilson 1927).
         high: upper end.
         by_chance: in each bin, the standard error that `observed` has if `predicted` is true.
@@ -50,6 +51,7 @@ class Reliability:
     predicted: Numbers
     observed: Numbers
     counts: NDArray[np.int64]
+    mass: Numbers
     low: Numbers
     high: Numbers
     by_chance: Numbers
@@ -58,7 +60,7 @@ class Reliability:
     @property
     def error(self) -> float:
         """The expected calibration error, 0 to 1."""
-        return float(np.average(np.abs(self.observed - self.predicted), weights=self.counts))
+        return float(np.average(np.abs(self.observed - self.predicted), weights=self.mass))
 
     @property
     def error_by_chance(self) -> float:
@@ -66,7 +68,7 @@ class Reliability:
 
         In each bin the mean of the folded normal distribution, `sqrt(2 / pi)` standard errors.
         """
-        return float(np.average(sqrt(2 / pi) * self.by_chance, weights=self.counts))
+        return float(np.average(sqrt(2 / pi) * self.by_chance, weights=self.mass))
 
     def to_json(self) -> Json:
         """Return curve and errors."""
@@ -122,7 +124,9 @@ def reliability(
     effective = mass[kept] ** 2 / squares  # of equal weight (Kish 1965, Survey sampling)
     spread = np.sqrt(mean(shares * (1 - shares)) / effective)
     low, high = _wilson(observed, effective)
-    return Reliability(predicted, observed, counts[kept].astype(np.int64), low, high, spread, what)
+    numbers = counts[kept].astype(np.int64)
+    weighed = mass[kept].astype(np.float64)
+    return Reliability(predicted, observed, numbers, weighed, low, high, spread, what)
 
 
 def _wilson(share: Numbers, samples: Numbers) -> tuple[Numbers, Numbers]:

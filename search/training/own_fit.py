@@ -318,12 +318,19 @@ class _KerasFit:
         """Train.
 
         Raises:
-            ValueError: images are to be moved at random, which Keras's `fit` does not do.
+            ValueError: images are to be moved at random, which Keras's `fit` does not do; or
+                averaged weights are to be chosen by their loss, which it does not know.
         """
         if self.params.get("augmentation", False):
             raise ValueError(
                 "callbacks that act on batches let Keras's own `fit` train, which does not augment"
                 " images: set `augmentation=off`, or put the layers for it into the model"
+            )
+        if self.params.get("ema", 0) and self._choices():
+            raise ValueError(
+                "callbacks that act on batches let Keras's own `fit` train, which stops early and"
+                " lowers learning rates by the weights of the moment, not by their averages: set"
+                " `ema=0`, or `early_stopping=off` and another schedule than `plateau`"
             )
         reporter, *users = callbacks
         acting = [reporter, *self._choices(), *users]

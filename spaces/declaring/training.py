@@ -46,7 +46,7 @@ AUGMENTING: tuple[Parameter, ...] = (
 OF_CLASSES = frozenset({"label_smoothing", "class_weights"})
 # What a `fit` of one's own is given, and what only the built-in training does.
 GIVEN_TO_FIT = ("batch_size", "epochs")
-_OF_THE_LOOP = ("schedule", "warmup")
+_OF_THE_LOOP = ("schedule", "warmup", "ema")
 # What came with later versions: studies that began before go on without it.
 _LATER = frozenset({"ema"})
 # Every trial must have a value of these.

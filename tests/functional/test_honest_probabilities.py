@@ -317,6 +317,27 @@ def test_labels_are_told_as_sure_or_undecided(tmp_path):
     assert "undecided" in CliRunner().invoke(app, command).stdout
 
 
+def test_a_format_that_cannot_compute_a_calibration_does_not_cost_the_training(tmp_path):
+    """Labels so sure that their complements have few digits left, of which ONNX has other ones."""
+    source = np.random.default_rng(0)
+    rows = source.normal(size=(400, 5))
+    labels = (source.random((400, 2)) < 1 / (1 + np.exp(-rows[:, :2]))).astype(np.uint8)
+    choices = {"units_1": 256, "dropout": 0.0, "learning_rate": 0.01}
+    study = searched(
+        tmp_path, "labels", (rows, labels), task="multi-label", trials=1, epochs=60, set=choices
+    )
+    told = []
+    made = study.export(tmp_path / "model", formats=["keras", "onnx"], notify=told.append)
+    assert [each["format"] for each in made.export.formats] == ["keras", "onnx"]
+    assert max(each["difference"] for each in made.export.formats) < 1e-5
+    [notice] = [text for text in told if "onnx gave probabilities" in text]
+    assert notice.startswith("its probabilities are not calibrated: with that, onnx")
+    assert notice.endswith("Leave that format out of `--format` to have them calibrated")
+    assert made.export.calibration["kind"] == "none"
+    again = study.export(tmp_path / "model", formats=["keras"], overwrite=True, notify=told.append)
+    assert again.export.calibration["kind"] == "temperature"
+
+
 def test_samples_that_are_held_out_several_times_count_as_one(tmp_path):
     home = tmp_path / "mlruns"
     give_database(home / "mlflow.db")

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,13 +16,21 @@ from search.export.formats.naming import free_name, has_words, plain_inputs, ten
 from search.export.labels import Labels
 from search.export.raw import lose_digits, raw_shape, raw_type, rule_of
 from search.tasks import LabelOutputs, NumberOutputs, OutputMeaning, Outputs, SeveralOutputs
-from search.tasks.classification import LOGITS, SCORES, SIGMOID_LOGITS
-from search.tasks.models import by_name, first_of, last_activation, side_by_side, single
+from search.tasks.classification import LOGITS, PROBABILITIES, SCORES, SIGMOID_LOGITS
+from search.tasks.models import (
+    by_name,
+    first_of,
+    last_activation,
+    side_by_side,
+    single,
+    without_sigmoid,
+)
 
 if TYPE_CHECKING:
     import keras
 
 VOCABULARY = "vocabulary.txt"
+_FAR = 200.0  # a logit whose probability is 0 or 1 in float32
 
 
 @dataclass(frozen=True)
@@ -227,18 +235,27 @@ def with_values(model: "keras.Model", inputs: Any, outputs: OutputMeaning) -> An
     """Return symbolic values `(n, units)` of a model for symbolic inputs.
 
     This is `outputs.values` built from Keras's layers, so that every format can contain it. They
-    are float32, or float64 where numbers need it.
+    are float32, or float64 where numbers need it. Both probabilities of two classes come from a
+    softmax, also where the model ends with a single sigmoid: of a small one all runtimes compute
+    the same digits, on which a calibration builds.
 
     Args:
         model: with weights.
         inputs: symbolic inputs.
         outputs: the meaning of its outputs; values of several are a dictionary by their names.
     """
-    found = model(_arranged(model, inputs))
     if isinstance(outputs, SeveralOutputs):
-        named = by_name(model, found)
+        named = by_name(model, model(_arranged(model, inputs)))
         return {name: _valued(model, named[name], own) for name, _, own in outputs.parts}
-    return _valued(model, single(found), outputs)
+    if isinstance(outputs, Outputs) and outputs.meaning == PROBABILITIES and outputs.classes == 2:
+        opened = without_sigmoid(model)
+        if opened is not None and opened.outputs[0].dtype == "float32" and _units(opened) == 1:
+            model, outputs = opened, replace(outputs, meaning=LOGITS)
+    return _valued(model, single(model(_arranged(model, inputs))), outputs)
+
+
+def _units(model: "keras.Model") -> int:
+    return int(model.outputs[0].shape[-1])
 
 
 def set_apart(model: "keras.Model", inputs: Any) -> None:
@@ -291,15 +308,26 @@ def _by_class(model: "keras.Model", found: Any, outputs: Outputs) -> Any:
             return found
         above = layers.Rescaling(1.0, offset=-outputs.threshold)(found)
         return layers.Concatenate()([layers.Rescaling(-1.0)(above), above])
+    found = keras.ops.cast(found, "float32") if found.dtype == "bfloat16" else found
+    if is_one and outputs.meaning in (LOGITS, SIGMOID_LOGITS):
+        found = keras.ops.clip(found, -_FAR, _FAR)  # infinite ones would become NaN
+        return layers.Activation("softmax")(
+            layers.Concatenate()([layers.Rescaling(0.0)(found), found])
+        )
     if outputs.meaning in (LOGITS, SIGMOID_LOGITS):
-        is_softmax = outputs.meaning == LOGITS and not is_one
+        is_softmax = outputs.meaning == LOGITS
         found = layers.Activation("softmax" if is_softmax else "sigmoid")(found)
     if is_one:
         return layers.Concatenate()([layers.Rescaling(-1.0, offset=1.0)(found), found])
-    if outputs.meaning == LOGITS or last_activation(model) == "softmax":
+    if outputs.meaning == LOGITS or _is_exact_softmax(model):
         return found
     found = layers.ReLU()(found)
     return found / keras.ops.sum(found, axis=-1, keepdims=True)  # probabilities that sum to 1
+
+
+def _is_exact_softmax(model: "keras.Model") -> bool:
+    """Return whether outputs sum to 1 but for float32's rounding, so that they are left alone."""
+    return last_activation(model) == "softmax" and model.outputs[0].dtype == "float32"
 
 
 def _rescaled(found: Any, outputs: NumberOutputs) -> Any:

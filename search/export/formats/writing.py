@@ -40,7 +40,15 @@ TOLERANCE = 1e-4
 
 
 class ExportFailed(FoldwiseError):
-    """A format whose predictions differ from the Keras model's."""
+    """A format whose predictions differ from the Keras model's.
+
+    Attributes:
+        why: what differs by how much, a clause.
+    """
+
+    def __init__(self, message: str, why: str = "") -> None:
+        super().__init__(message)
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -162,7 +170,8 @@ def _write(form: Format, made: Exportable, folder: Path, log: Path) -> Written:
             f"{_unit(made.labels)} of the Keras model's on {len(made.expected)} training samples;"
             f" the largest difference is {difference.largest:.2g} (input `{difference.mode}`)."
             " Nothing was exported."
-            f"{_remedy(form)}"
+            f"{_remedy(form)}",
+            f"{form.name} gave {made.labels.returns} that differ by {difference.largest:.2g}",
         )
     runtime = package_versions((form.runtime,))
     return Written(
@@ -238,6 +247,12 @@ def staged(target: Path, *, overwrite: bool) -> Iterator[Path]:
             shutil.rmtree(staging, ignore_errors=True)
     finally:
         _remove_empty(absent)
+
+
+def clear(folder: Path) -> None:
+    """Delete all that is in a folder."""
+    for path in folder.iterdir():
+        _remove(path)
 
 
 def not_writable(target: Path, error: OSError) -> SettingsError:

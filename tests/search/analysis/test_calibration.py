@@ -156,6 +156,21 @@ def test_an_isotonic_function_that_is_flat_leaves_order_and_thresholds():
     assert 0 < after.min() < after.max() < 1
 
 
+def test_an_isotonic_function_does_not_jump_and_float32_has_its_corners():
+    source = np.random.default_rng(1)
+    logits = 8 * source.normal(size=8_000)
+    labels = (source.random(8_000) < expit(logits / 4)).astype(np.int64)
+    second = np.mean([expit(logits + 3 * source.normal(size=8_000)) for _ in range(5)], axis=0)
+    known = fitted(ISOTONIC, np.stack([1 - second, second], axis=1), labels, TWO)
+    x, y = map(np.array, known.knots[0])
+    assert len(x) > 5
+    assert (x == x.astype(np.float32)).all()
+    assert (np.diff(x) >= 1e-5).all()
+    assert (np.diff(y) / np.diff(x)).max() <= 100
+    assert (x[0], x[-1]) == (0, 1)
+    assert (np.diff(y) > 0).all()
+
+
 def test_it_comes_back_from_json():
     values, labels = bent(6_000)
     for known in (

@@ -10,7 +10,7 @@ from search.analysis.ensembles import AUTO, select
 from search.analysis.library import Library, loss_of
 from search.data.folds import Folds
 from search.errors import DataError, SettingsError
-from search.tasks import Classification, MultiLabel, Regression
+from search.tasks import Classification, MultiLabel, MultiOutput, OutputTask, Regression
 from search.tasks.classification import ClassPredictions, Outputs
 from tests.search.analysis.predicting import folds_of, logits_of, softmax, study_of
 from tests.studies import CLASSES
@@ -250,6 +250,52 @@ def test_weights_of_samples_count(tmp_path):
     assert weighted.trials[0].number == 0
     assert not select(weighted).is_taken
     assert select(Library.read(*study)).is_taken
+
+
+def test_samples_of_one_group_judge_no_ensemble(tmp_path):
+    logits, labels = logits_of(300, 3)
+    one = Folds((np.arange(100, 300),), (np.arange(100),), (np.arange(300) >= 100).astype(np.int64))
+    for count in (1, 3):
+        library = library_of(tmp_path / str(count), noisy(logits, count, 2.0), labels, folds=one)
+        found = select(library)
+        assert not found.is_taken
+        assert [member.trial.number for member in found.members] == [library.trials[0].number]
+        loss = loss_of(library.columns[0], None, library.are_shares, library.importance)
+        assert found.loss == found.single_loss == pytest.approx(loss)
+        assert "one group" in found.reason
+    with pytest.raises(SettingsError, match=r"belong to one group\. Search with more folds"):
+        select(library, most=2)
+
+
+def test_parts_whose_samples_count_for_nothing_are_left_out(tmp_path):
+    logits, labels = logits_of(300, 3)
+    study = study_of(tmp_path, THREE, labels, noisy(logits, 3, 2.0))
+    known = Library.read(*study, weights=(np.arange(300) % 5 > 0).astype(float))
+    assert len(list(known.splits())) == 4
+    assert select(known).difference.folds == 4
+
+
+def test_errors_of_several_outputs_have_one_unit_in_all_parts():
+    """One output hardly changes in the first part, whose own spread would make its error huge."""
+    source, count = np.random.default_rng(0), 300
+    first = np.concatenate([5 + source.normal(0, 0.01, 100), source.normal(0, 1, 200)])
+    true = np.stack([first, source.normal(0, 1, count)], axis=1)
+    given = true + source.normal(0, 0.3, true.shape)
+    parts = tuple(OutputTask(name, Regression((name,))) for name in ("a", "b"))
+    task = MultiOutput(("a", "b"), parts)
+    library = Library(
+        task,
+        (),
+        np.arange(count),
+        np.repeat([0, 1, 2], 100),
+        true,
+        np.zeros((0, count, 2), np.float32),
+        np.zeros(2, bool),
+        np.full(2, 0.5),
+    )
+    expected = (((given - true) / true.std(axis=0)) ** 2).mean(axis=1)
+    for rows in (np.arange(100), np.arange(100, 300)):
+        assert library.losses_of(given, rows) == pytest.approx(expected[rows], rel=1e-4)
 
 
 @pytest.mark.slow

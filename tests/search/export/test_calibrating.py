@@ -8,7 +8,10 @@ import pytest
 
 from search.analysis.calibration import ISOTONIC, TEMPERATURE, Calibration, fitted
 from search.export.calibrating import with_calibration
+from search.export.formats.base import with_values
 from search.tasks import Classification, MultiLabel
+from search.tasks.classification import LOGITS as LOGITS_OF
+from search.tasks.classification import PROBABILITIES, Outputs
 
 pytestmark = pytest.mark.slow  # TensorFlow
 
@@ -41,12 +44,11 @@ def isotonic(task):
     return fitted(ISOTONIC, values**2 if task == LABELS else values, targets, task)
 
 
-def model_of(calibration, task, *, is_single=False):
+def model_of(calibration, task):
     import keras
 
-    units = 1 if is_single else 2 if task == TWO else 3
-    given = keras.Input((units,))
-    activation = "sigmoid" if is_single or task == LABELS else "softmax"
+    given = keras.Input((2 if task == TWO else 3,))
+    activation = "sigmoid" if task == LABELS else "softmax"
     values = keras.layers.Activation(activation)(given)
     return keras.Model(given, with_calibration(values, calibration, task))
 
@@ -60,13 +62,50 @@ def test_the_layers_compute_the_formula(kind, task):
     assert found == pytest.approx(known.applied(shares(logits, task), task), abs=1e-5)
 
 
+def single_outputs():
+    """Yield models of rows whose one output is the second class, as people end them."""
+    import keras
+    from keras import layers
+
+    given = keras.Input((4,))
+    hidden = layers.Dense(8, "relu")(given)
+    yield keras.Model(given, layers.Dense(1, "sigmoid")(hidden)), Outputs(PROBABILITIES, 2)
+    last = [layers.Dense(1, use_bias=False), layers.Activation("sigmoid")]
+    yield keras.Sequential([layers.Input((4,)), *last]), Outputs(PROBABILITIES, 2)
+    inner = keras.Sequential([layers.Input((8,)), layers.Dense(1, "sigmoid")])
+    yield keras.Model(given, inner(hidden)), Outputs(PROBABILITIES, 2)
+    yield keras.Sequential([layers.Input((4,)), layers.Dense(1)]), Outputs(LOGITS_OF, 2)
+
+
 @pytest.mark.parametrize("kind", [TEMPERATURE, ISOTONIC])
-def test_one_output_is_the_second_class(kind):
-    known = Calibration(TEMPERATURE, 0.6) if kind == TEMPERATURE else isotonic(TWO)
-    second = 1 / (1 + np.exp(-LOGITS[:, :1].astype(np.float64)))
-    wanted = known.applied(np.concatenate([1 - second, second], axis=1), TWO)[:, 1:]
-    found = model_of(known, TWO, is_single=True).predict(LOGITS[:, :1], verbose=0)
-    assert found == pytest.approx(wanted, abs=1e-5)
+def test_a_single_output_is_calibrated_alike_by_keras_and_onnx(tmp_path, kind):
+    """It is so sure that 1 - p has lost most of its digits."""
+    import keras
+    import onnxruntime
+
+    known = Calibration(TEMPERATURE, 6.0) if kind == TEMPERATURE else isotonic(TWO)
+    rows = SOURCE.normal(size=(2_000, 4)).astype(np.float32)
+    for number, (model, outputs) in enumerate(single_outputs()):
+        before = model.predict(rows, verbose=0)
+        while np.abs(before - 0.5).mean() < 0.45:
+            model.set_weights([2 * each for each in model.get_weights()])
+            before = model.predict(rows, verbose=0)
+            before = before if outputs.meaning == PROBABILITIES else 1 / (1 + np.exp(-before))
+        given = keras.Input((4,))
+        values = with_values(model, given, outputs)
+        plain = keras.Model(given, values)
+        wanted = outputs.values(model.predict(rows, verbose=0))
+        assert plain.predict(rows, verbose=0) == pytest.approx(wanted, abs=1e-6)
+        made = keras.Model(given, with_calibration(values, known, TWO))
+        found = made.predict(rows, verbose=0)
+        sure = np.abs(wanted[:, 1] - 0.5) < 0.499  # elsewhere `wanted` lacks the digits
+        assert found[sure] == pytest.approx(known.applied(wanted, TWO)[sure], abs=1e-3)
+        made(rows)
+        path = tmp_path / f"{number}.onnx"
+        made.export(path, format="onnx", verbose=False)
+        session = onnxruntime.InferenceSession(path)
+        [told] = session.run(None, {session.get_inputs()[0].name: rows})
+        assert told == pytest.approx(found, abs=1e-5)
 
 
 def test_no_calibration_adds_nothing():

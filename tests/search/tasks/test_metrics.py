@@ -4,6 +4,7 @@ from sklearn import metrics
 
 from search.errors import SettingsError
 from search.tasks import Classification, MultiLabel, MultiOutput, OutputTask, Regression, Scored
+from search.tasks.classification import PROBABILITIES, Outputs
 from search.tasks.metrics import metric_of, objective_of
 
 TWO, THREE = Classification(("no", "yes")), Classification(("a", "b", "c"))
@@ -210,3 +211,26 @@ def test_an_output_whose_name_begins_as_anothers_has_its_own_metrics():
     assert found == metrics.accuracy_score(LABEL2, P2.argmax(1))
     found = task.metric("price_rmse").of(Scored(values, targets))
     assert found == pytest.approx(metrics.root_mean_squared_error(Y, F))
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+def test_the_report_on_a_single_label_is_that_of_the_same_label_among_others(weights):
+    one, two = MultiLabel(("red",)), MultiLabel(("red", "round"))
+    alone = one.report(one.predicted(Q[:, :1], L[:, :1]), weights)
+    among = two.report(two.predicted(Q, L), weights)
+    assert alone["report"]["red"] == among["report"]["red"]
+    assert alone["confusion"] == {"red": among["confusion"]["red"]}
+    assert alone["report"]["macro avg"]["f1-score"] == alone["report"]["red"]["f1-score"]
+    always = one.predicted(np.ones((60, 1), np.float32), np.ones((60, 1), np.uint8))
+    assert one.report(always)["confusion"] == {"red": [[0, 0], [0, 60]]}
+
+
+def test_what_a_sample_is_given_does_not_depend_on_the_others():
+    near, far = [0.335, 0.335, 0.335], [0.5, 0.5, 0.5]
+    outputs = Outputs(PROBABILITIES, 3)
+    alone = outputs.values(np.array([near], np.float32))
+    among = outputs.values(np.array([near, far], np.float32))
+    assert (alone[0] == among[0]).all()
+    assert alone.sum() == pytest.approx(1, abs=1e-6)
+    softmax = np.array([[0.1, 0.2, 0.7]], np.float32)
+    assert (outputs.values(softmax) == softmax).all()

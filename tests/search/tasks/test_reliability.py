@@ -89,6 +89,16 @@ def test_weights_count_as_samples_that_are_repeated():
     assert weighted.by_chance > repeated.by_chance  # copies tell nothing new
 
 
+def test_a_bin_counts_by_the_weights_of_its_samples():
+    shares, truth = np.repeat([0.2, 0.8], 40), np.ones(80)
+    truth[20:40] = 0  # half of those that were given 0.2, all of those that were given 0.8
+    weights = np.repeat([9, 1], 40)
+    weighted = reliability(shares, truth, weights, bins=2)
+    repeated = reliability(np.repeat(shares, weights), np.repeat(truth, weights), bins=2)
+    assert weighted.error == pytest.approx(repeated.error) == pytest.approx(0.9 * 0.3 + 0.1 * 0.2)
+    assert weighted.counts.tolist() == [40, 40]
+
+
 def test_numbers_have_no_probabilities():
     with pytest.raises(ValueError, match="no probabilities"):
         reliability_of(np.ones((3, 1)), np.ones((3, 1)), Regression(("price",)))

@@ -546,6 +546,13 @@ def test_the_training_choices_hold_where_keras_trains(data):
     assert counted.batches == ended.epochs * 4
 
 
+@pytest.mark.parametrize("chooser", [{"early_stopping": True}, {"schedule": "plateau"}])
+def test_keras_does_not_choose_by_the_loss_of_averaged_weights_and_the_trial_says_so(data, chooser):
+    failed = train(data, None, callbacks=[callback(True)], ema=0.3, **chooser)
+    assert "set `ema=0`, or `early_stopping=off`" in reason(failed)
+    assert of(FoldEnded, train(data, None, callbacks=[callback(True)], ema=0.3))
+
+
 def test_images_are_not_moved_by_keras_and_the_trial_says_so(data):
     failed = train(data, None, callbacks=[callback(True)], augmentation=True)
     assert "does not augment images" in reason(failed)

@@ -358,6 +358,20 @@ def test_numbers_too_large_for_float32_are_float64_or_refused(tmp_path):
 
 
 @pytest.mark.slow
+def test_outputs_that_almost_sum_to_one_are_divided_as_in_the_folds(tmp_path):
+    model, labels, samples = rows()
+    kernel, _ = model.get_weights()
+    nearly = np.array([0.2, 0.3, 0.505])  # what a sigmoid a class gives after a good training
+    model.set_weights([1e-3 * kernel, np.log(nearly / (1 - nearly))])
+    made = exportable(model, labels, samples)
+    assert made.expected.sum(axis=1) == pytest.approx(1, abs=1e-6)
+    for written in write_formats(
+        chosen_formats("keras,onnx"), made, tmp_path, log=tmp_path / "log"
+    ):
+        assert written.difference < 5e-6
+
+
+@pytest.mark.slow
 def test_words_travel_beside_formats_that_take_tokens(tmp_path):
     made = exportable(*texts())
     FORMATS["onnx"].write(made, tmp_path)
