@@ -142,7 +142,7 @@ def _shares(values: Array) -> Array:
 
 MOST_KEPT = 256  # classes whose probabilities are all kept: 2 bytes each for each sample
 _SMALLEST = 1e-7  # Keras's own clip, so that losses compare with Keras's
-_ROUNDING = 1e-5  # of a sum of probabilities in float32
+_ROUNDING = 1e-6  # of a sum of probabilities in float32
 
 
 @dataclass(frozen=True)

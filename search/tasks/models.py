@@ -297,10 +297,10 @@ def without_sigmoid(model: "keras.Model") -> "keras.Model | None":
     """
     import keras
 
-    if last_activation(model) != "sigmoid":
+    outputs = getattr(model, "outputs", None) or []
+    if last_activation(model) != "sigmoid" or len(outputs) != 1:
         return None
-    (output,) = model.outputs
-    layer, node, _ = output._keras_history
+    layer, node, _ = outputs[0]._keras_history
     given = layer._inbound_nodes[node].input_tensors[0]
     if isinstance(layer, keras.Model):
         inner = without_sigmoid(layer) if len(layer.inputs) == 1 else None

@@ -308,7 +308,9 @@ def _by_class(model: "keras.Model", found: Any, outputs: Outputs) -> Any:
             return found
         above = layers.Rescaling(1.0, offset=-outputs.threshold)(found)
         return layers.Concatenate()([layers.Rescaling(-1.0)(above), above])
-    found = keras.ops.cast(found, "float32") if found.dtype == "bfloat16" else found
+    is_exact = last_activation(model) == "softmax" and found.dtype == "float32"
+    if found.dtype in ("bfloat16", "float16"):
+        found = keras.ops.cast(found, "float32")
     if is_one and outputs.meaning in (LOGITS, SIGMOID_LOGITS):
         found = keras.ops.clip(found, -_FAR, _FAR)  # infinite ones would become NaN
         return layers.Activation("softmax")(
@@ -319,15 +321,10 @@ def _by_class(model: "keras.Model", found: Any, outputs: Outputs) -> Any:
         found = layers.Activation("softmax" if is_softmax else "sigmoid")(found)
     if is_one:
         return layers.Concatenate()([layers.Rescaling(-1.0, offset=1.0)(found), found])
-    if outputs.meaning == LOGITS or _is_exact_softmax(model):
+    if outputs.meaning == LOGITS or is_exact:
         return found
     found = layers.ReLU()(found)
     return found / keras.ops.sum(found, axis=-1, keepdims=True)  # probabilities that sum to 1
-
-
-def _is_exact_softmax(model: "keras.Model") -> bool:
-    """Return whether outputs sum to 1 but for float32's rounding, so that they are left alone."""
-    return last_activation(model) == "softmax" and model.outputs[0].dtype == "float32"
 
 
 def _rescaled(found: Any, outputs: NumberOutputs) -> Any:

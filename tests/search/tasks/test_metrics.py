@@ -232,5 +232,7 @@ def test_what_a_sample_is_given_does_not_depend_on_the_others():
     among = outputs.values(np.array([near, far], np.float32))
     assert (alone[0] == among[0]).all()
     assert alone.sum() == pytest.approx(1, abs=1e-6)
+    almost = outputs.values(np.full((1, 3), 0.333335, np.float32))  # the sum is 1.000005
+    assert almost.sum() == pytest.approx(1, abs=5e-7)
     softmax = np.array([[0.1, 0.2, 0.7]], np.float32)
     assert (outputs.values(softmax) == softmax).all()
