@@ -71,7 +71,7 @@ CONVNET = """
     --set label_smoothing=0.05:0.1 --set batch_size=128 --set shift=0.05,0.1
 """
 TURNED = "--set width=24 --set rotation=10 --set zoom=0.1 --set flip=off"
-MIRRORED = "--set width=32 --set rotation=0 --set zoom=0 --set flip=on"
+MIRRORED = "--set width=24 --set rotation=0 --set zoom=0 --set flip=on"
 BILSTM = """
     --folds 1 --epochs 4 --trials 16 --no-baselines --workers 2 --precision float32
     --set length=50 --set vocabulary=15000 --set early_stopping=off --set schedule=cosine
