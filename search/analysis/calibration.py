@@ -332,12 +332,13 @@ def _not_too_steep(x: Numbers, y: Numbers) -> Knots:
     Runtimes differ in the last digits of a probability, which a jump would make larger.
     """
     x = x.astype(np.float32).astype(np.float64)
-    kept = [0]
-    for place in range(1, len(x)):
-        while place == len(x) - 1 and len(kept) > 1 and _is_steep(x, y, kept[-1], place):
-            kept.pop()
-        if place == len(x) - 1 or not _is_steep(x, y, kept[-1], place):
+    kept, last = [0], len(x) - 1
+    for place in range(1, last):
+        if not _is_steep(x, y, kept[-1], place):
             kept.append(place)
+    while len(kept) > 1 and _is_steep(x, y, kept[-1], last):
+        kept.pop()
+    kept.append(last)
     return tuple(map(float, x[kept])), tuple(map(float, y[kept]))
 
 

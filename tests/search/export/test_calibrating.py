@@ -77,6 +77,24 @@ def single_outputs():
     yield keras.Sequential([layers.Input((4,)), layers.Dense(1)]), Outputs(LOGITS_OF, 2)
 
 
+@pytest.mark.parametrize(("units", "activation"), [(3, "softmax"), (1, "sigmoid")])
+def test_coarse_probabilities_are_those_of_the_folds(units, activation):
+    """A bfloat16 has 8 bits: a softmax of it misses a sum of 1 by up to a hundredth."""
+    import keras
+    from keras import layers
+
+    given = keras.Input((4,))
+    last = layers.Dense(units, activation, dtype="bfloat16")
+    model, outputs = keras.Model(given, last(given)), Outputs(PROBABILITIES, max(2, units))
+    rows = SOURCE.normal(size=(200, 4)).astype(np.float32)
+    said = np.asarray(keras.ops.convert_to_numpy(model(rows)), np.float32)
+    if units == 3:
+        assert np.abs(said.sum(axis=1) - 1).max() > 1e-3
+    found = np.asarray(keras.Model(given, with_values(model, given, outputs))(rows))
+    assert found == pytest.approx(outputs.values(said), abs=1e-6)
+    assert found.sum(axis=1) == pytest.approx(1, abs=1e-6)
+
+
 @pytest.mark.parametrize("kind", [TEMPERATURE, ISOTONIC])
 def test_a_single_output_is_calibrated_alike_by_keras_and_onnx(tmp_path, kind):
     """It is so sure that 1 - p has lost most of its digits."""
