@@ -149,3 +149,17 @@ def test_what_speaks_against_a_calibration_is_told_with_it(count, right, told):
     known = Belief.of_held_out(HeldOut(values, targets, TASK, None, ids, parts, count))
     assert f"of {count} samples held out" in known.told
     assert known.told.endswith(told)
+
+
+def test_parts_whose_samples_count_for_nothing_are_left_out():
+    parts = np.arange(20) % 4
+    known = HeldOut(
+        values=np.full((20, 2), 0.5),
+        targets=parts % 2,
+        task=Classification(("no", "yes")),
+        weights=(parts != 1).astype(float),
+        ids=np.arange(20),
+        parts=parts,
+        samples=20,
+    )
+    assert [set(parts[own]) for _, own in known.splits()] == [{0}, {2}, {3}]
