@@ -203,10 +203,25 @@ class _Signals:
     def __call__(self, number: int, _frame: FrameType | None) -> None:
         was_ending, self._is_ending = self._is_ending, True
         if number in _TO_END:
-            for each in _TO_END:  # to the very end, where Python has no handlers any more
-                signal.signal(each, signal.SIG_IGN)
+            _ignore_to_the_very_end(_TO_END)
         if number == signal.SIGINT or not was_ending:
             raise KeyboardInterrupt
+
+
+def _ignore_to_the_very_end(numbers: tuple[int, ...]) -> None:
+    """Ignore signals even where Python has no handlers any more.
+
+    One that comes in just that moment is ignored, too, but Python would print a traceback.
+    """
+    sys.unraisablehook = _print_all_but_races
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _print_all_but_races(error: "sys.UnraisableHookArgs") -> None:
+    if isinstance(error.exc_value, OSError) and "race condition" in str(error.exc_value):
+        return
+    sys.__unraisablehook__(error)
 
 
 def _leave_in_time(told: int) -> None:

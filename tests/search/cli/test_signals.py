@@ -9,7 +9,7 @@ import pytest
 pytestmark = pytest.mark.slow  # starts processes
 
 BEGIN = """
-import ctypes, os, signal, sys, threading, time
+import contextlib, ctypes, os, signal, sys, threading, time
 from search.cli import app as module
 module.ENDING_SECONDS = float(sys.argv[1])
 def say(word): os.write(1, word.encode() + b"\\n")
@@ -48,6 +48,23 @@ def with_a_child():
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
     say(str(child.pid))
     block()
+def ignore_while_they_come():
+    # The handler again and again, as the moment in which it is replaced is short.
+    until = time.monotonic() + 2
+    def send():
+        while time.monotonic() < until:
+            signal.raise_signal(signal.SIGTERM)
+    sender = threading.Thread(target=send)
+    sender.start()
+    times = 0
+    while time.monotonic() < until:
+        with contextlib.suppress(KeyboardInterrupt):
+            ending = module._Signals()
+            signal.signal(signal.SIGTERM, ending)
+            ending(signal.SIGTERM, None)
+        times += 1
+    sender.join()
+    say("often" if times > 1000 else f"{times} times")
 module.app = globals()[sys.argv[2]]
 module.run()
 """
@@ -96,16 +113,22 @@ def start():
 
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-@pytest.mark.parametrize("confirmation_folds", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_end_that_comes_while_ending_changes_nothing(start, first, confirmation_folds):
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_end_that_comes_while_ending_changes_nothing(start, first, second):
     process = start("end_when_told")
     assert process.hear() == "ready"
     process.signal(first)
     assert process.hear() == "ending"
     for _ in range(20):
-        process.signal(confirmation_folds)
+        process.signal(second)
     code, out, err = process.end()  # closes its standard input
     assert (code, out.split()) == (130, ["ended"])
+    assert err == ""
+
+
+def test_a_signal_that_comes_while_its_handler_is_replaced_is_ignored_without_a_word(start):
+    code, out, err = start("ignore_while_they_come").end()
+    assert (code, out.split()) == (0, ["often"])
     assert err == ""
 
 
