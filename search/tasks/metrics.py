@@ -160,7 +160,10 @@ def objective_of(text: str, task: Task) -> tuple[Objective, Metric | None]:
     text = text if larger is None else rest
     known = OBJECTIVES.get(text)
     if known is not None and known.fold == "loss" and task.name != CLASSIFICATION:
-        return replace(known, meaning="mean of the models' own loss over the folds"), None
+        each = "the models' own loss"
+        if task.outputs:
+            each = "the outputs' losses by the models' weights, of classes their cross-entropy"
+        return replace(known, meaning=f"mean of {each} over the folds"), None
     if known is not None and (not known.fold or known.fold == "loss"):
         return known, None
     if known is not None and task.name == CLASSIFICATION:

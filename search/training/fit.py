@@ -429,6 +429,7 @@ class _InnerLogs(keras.callbacks.Callback):  # type: ignore[misc] # Keras is unt
         self._arguments = {
             "x": picked(inner.inputs, inner.indices),
             "y": targets.encode(inner.own_labels),
+            "sample_weight": inner.own_weights,
             "batch_size": batch_size,
         }
 
@@ -492,7 +493,8 @@ class EpochReporter(keras.callbacks.Callback):  # type: ignore[misc] # Keras is 
             now = weights_digest(self._program.model)
             number = self._scored_weights.get(now, self._epochs)
             if number != self._chosen.number or now not in self._scored_weights:
-                self._chosen = self._epoch(number, {})
+                with self._targets.measuring(self._program.model):  # the training has ended
+                    self._chosen = self._epoch(number, {})
         outputs = self._chosen.outputs or self._meaning()
         return Fitted(self._chosen, self._epochs, self._program.model, outputs)
 

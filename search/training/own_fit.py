@@ -218,7 +218,8 @@ def _arguments(
     x, y = _arrays(rest, targets)
     given: dict[str, Any] = {"x": x, "y": y}
     if inner is not None:
-        given["validation_data"] = _arrays(inner, targets)
+        held = _arrays(inner, targets)
+        given["validation_data"] = held if inner.weights is None else (*held, inner.own_weights)
     given |= {name: params[name] for name in ("epochs", "batch_size") if name in params}
     weights = row_weights(rest, task, params)
     if weights is not None:

@@ -29,9 +29,12 @@ class _LossAlone(keras.Model):  # type: ignore[misc] # Keras is untyped
 def loss_of(model: keras.Model, sample: Array) -> tuple[Loss | None, str]:
     """Return a model's loss as a function of labels and outputs, and what it is called.
 
-    It is called apart from the model, whose own decides at its first call which losses and metrics
-    names like "accuracy" stand for.
+    That is the model's own `compute_loss` where it has one, whatever loss it was compiled with.
+    Else the compiled loss is called apart from the model, whose own decides at its first call which
+    losses and metrics names like "accuracy" stand for.
     """
+    if has_own_loss(model):
+        return _called(model, sample, model), "the model's `compute_loss`"
     leaves = [leaf for leaf in keras.tree.flatten(model.loss) if leaf is not None]
     if len(leaves) > 1:
         raise ValueError(
@@ -41,8 +44,6 @@ def loss_of(model: keras.Model, sample: Array) -> tuple[Loss | None, str]:
         alone = _LossAlone()
         alone.compile(loss=leaves[0])
         return _called(alone, None, leaves[0]), _name_of(leaves[0])
-    if type(model).compute_loss is not keras.Model.compute_loss:
-        return _called(model, sample, model), "the model's `compute_loss`"
     return None, ""
 
 
@@ -75,13 +76,24 @@ def repeated(sample: Any, count: int) -> Any:
 @contextmanager
 def _undone(owner: Any) -> Iterator[None]:
     """Undo what a call changes in the variables and attributes of a loss or a model."""
-    attributes = dict(vars(owner)) if isinstance(owner, keras.losses.Loss) else {}
-    before = [(variable, variable.numpy()) for variable in _variables_of(owner)]
+    owners = [owner]
+    compiled = getattr(owner, "_compile_loss", None)  # of a model that was compiled with a loss
+    if compiled is not None:
+        # It decides at its first call what a name stands for, so another is called.
+        owner._compile_loss = type(compiled)(
+            compiled._user_loss, compiled._user_loss_weights, output_names=compiled.output_names
+        )
+        owners += keras.tree.flatten(owner.loss)
+    losses = [each for each in owners if isinstance(each, keras.losses.Loss)]
+    attributes = [dict(vars(each)) for each in losses]
+    before = [(found, found.numpy()) for each in owners for found in _variables_of(each)]
     try:
         yield
     finally:
-        if attributes:
-            vars(owner).update(attributes)
+        if compiled is not None:
+            owner._compile_loss = compiled
+        for each, known in zip(losses, attributes, strict=True):
+            vars(each).update(known)
         for variable, value in before:
             variable.assign(value)
 
@@ -133,6 +145,11 @@ def declares_logits(model: keras.Model) -> bool:
     return False
 
 
+def has_own_loss(model: keras.Model) -> bool:
+    """Say whether a model computes its loss by a `compute_loss` of its own."""
+    return type(model).compute_loss is not keras.Model.compute_loss
+
+
 def has_own_step(model: keras.Model) -> bool:
     """Say whether a model trains by a step of its own, which need not use its loss."""
     return type(model).train_step is not keras.Model.train_step
@@ -165,6 +182,8 @@ def ignores(loss: Loss, labels: Array, outputs: Array, changed: tuple[Array, Arr
 
 def is_keras_own(model: keras.Model) -> bool:
     """Say whether a model's loss is one of Keras's own."""
+    if has_own_loss(model):
+        return False
     leaves = [leaf for leaf in keras.tree.flatten(model.loss) if leaf is not None]
     return bool(leaves) and all(
         isinstance(leaf, str) or _place(leaf).startswith("keras.") for leaf in leaves

@@ -16,7 +16,7 @@ from search.tasks.multi_output import MultiOutput, SeveralOutputs
 from search.training.targets.base import AUTO_SCALING, Targets
 from search.training.targets.classes import ClassTargets
 from search.training.targets.labels import LabelTargets
-from search.training.targets.losses import has_own_step
+from search.training.targets.losses import has_own_loss, has_own_step
 from search.training.targets.numbers import NumberTargets
 
 _KINDS: dict[str, type[Targets]] = {
@@ -54,10 +54,11 @@ class SeveralTargets(Targets):
         """
         if not isinstance(task, MultiOutput):
             raise TypeError(f"several outputs need their task; got {task.name}")
-        if has_own_step(model):
+        if has_own_step(model) or has_own_loss(model):
             raise ValueError(
-                "a model with several outputs must train by Keras's own `train_step`; it has one of"
-                " its own"
+                "a model with several outputs must train by Keras's own `train_step` and"
+                " `compute_loss`; it has one of its own. Compile it with a loss for each output,"
+                " and put what is added to them in a layer's `add_loss`"
             )
         views = views_of(model, task, sample)
         losses = _losses(model, task)
@@ -117,7 +118,10 @@ class SeveralTargets(Targets):
     def score(
         self, outputs: Array, targets: Array, weights: Array | None = None
     ) -> tuple[Array, float]:
-        """Return what outputs side by side say, and the sum of their losses by their weights."""
+        """Return what outputs side by side say, and the sum of their losses by their weights.
+
+        As of a single output, the loss of classes is their cross-entropy, whatever loss is trained.
+        """
         own, values, loss, start = self.task.split(targets), [], 0.0, 0
         each = zip(self.task.parts, self.parts, self.units, self.weights, strict=True)
         for part, known, units, weight in each:
@@ -200,7 +204,8 @@ def views_of(model: keras.Model, task: MultiOutput, sample: Any) -> dict[str, ke
         tensors, inputs = by_name(model, model.output), model.inputs
     except (AttributeError, ValueError):  # a class of its own
         return {name: _View(model, name) for name in task.names}
-    return {name: keras.Model(inputs, tensors[name]) for name in task.names}
+    only = inputs[0] if len(inputs) == 1 else inputs  # Keras warns of a list of one
+    return {name: keras.Model(only, tensors[name]) for name in task.names}
 
 
 def _losses(model: keras.Model, task: MultiOutput) -> dict[str, Any]:

@@ -127,6 +127,50 @@ def own_step() -> Any:
     return made
 
 
+@pytest.mark.parametrize("compiled", [None, "mse"])
+def test_a_models_own_compute_loss_decides_whatever_it_is_compiled_with(compiled):
+    import keras
+
+    class Relative(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = keras.layers.Dense(1)
+
+        def call(self, x: Any) -> Any:
+            return self.last(x)
+
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return keras.ops.mean((y - y_pred) ** 2 / y)
+
+    made = Relative()
+    made(ROWS)
+    made.compile("adam", loss=compiled)
+    targets = found(made)
+    assert targets.outputs.is_plain
+    assert "the model's `compute_loss` changes when targets and outputs" in targets.notice
+    outputs = np.asarray(made(ROWS))
+    _, loss = targets.score(outputs, NUMBERS)
+    assert loss == pytest.approx(((NUMBERS - outputs) ** 2 / NUMBERS).mean(), rel=1e-5)
+
+
+def test_a_compute_loss_that_adds_to_the_compiled_one_leaves_the_model_untouched():
+    import keras
+
+    class More(keras.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return 3 * super().compute_loss(x, y, y_pred, sample_weight, training=training)
+
+    entry = keras.Input((3,))
+    made = More(entry, keras.layers.Dense(1)(entry))
+    made.compile("adam", "mse")
+    targets = found(made)
+    assert not made._compile_loss.built  # what it stands for is decided by the training
+    assert targets.outputs.scale == pytest.approx([NUMBERS.std()])  # `mse` allows it
+    outputs = np.asarray(made(ROWS))
+    expected = 3 * ((targets.encode(NUMBERS) - outputs) ** 2).mean()
+    assert targets.score(outputs, NUMBERS)[1] == pytest.approx(expected, rel=1e-5)
+
+
 def test_an_own_layer_after_the_last_dense_one_is_tried():
     import keras
 

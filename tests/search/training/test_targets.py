@@ -1,10 +1,13 @@
 """What outputs mean and which labels a loss wants, against what plain Keras says."""
 
 import functools
+from typing import Any
 
 import numpy as np
 import pytest
 
+from search.tasks import Classification, OutputTask, Regression
+from search.tasks.multi_output import MultiOutput
 from spaces import Int
 from spaces.declaring.training import with_training
 from tests.fakes import some_classes, toy_space
@@ -412,7 +415,8 @@ def test_zeros_behind_a_relu_are_not_taken_for_probabilities(seed):
     assert not are_probabilities(keras.Sequential(layers), ROWS)
 
 
-def test_a_loss_of_a_models_own_is_tried_with_what_it_takes():
+@pytest.mark.parametrize("compiled", [None, "categorical_crossentropy", "hinge"])
+def test_a_loss_of_a_models_own_is_tried_with_what_it_takes(compiled):
     import keras
     import tensorflow as tf
 
@@ -422,7 +426,7 @@ def test_a_loss_of_a_models_own_is_tried_with_what_it_takes():
             return tf.reduce_mean(losses)
 
     made = model(3, kind=Own)
-    made.compile(keras.optimizers.Adam(0.05), metrics=["accuracy"])
+    made.compile(keras.optimizers.Adam(0.05), loss=compiled, metrics=["accuracy"])
     fitted, last, notices = train(made, epochs=8)
     _, expected, _ = train(model(3), epochs=8, learning_rate=0.05)
     assert (fitted.outputs.meaning, notices) == ("logits", [])
@@ -502,3 +506,55 @@ def test_a_loss_that_remembers_its_calls_is_left_as_it_was(kind):
         "number": lambda: loss.calls,
     }
     assert left[kind]() == 0
+
+
+def two_outputs(kind: Any = None) -> Any:
+    import keras
+
+    entry = keras.Input((2,))
+    outputs = {
+        "kind": keras.layers.Dense(3, "softmax")(entry),
+        "price": keras.layers.Dense(1)(entry),
+    }
+    made = (kind or keras.Model)(entry, outputs)
+    losses = {"kind": keras.losses.CategoricalFocalCrossentropy(), "price": "mse"}
+    made.compile("adam", losses, loss_weights={"kind": 2.0, "price": 0.5})
+    return made
+
+
+TWO_TASKS = MultiOutput(
+    ("kind", "price"),
+    (
+        OutputTask("kind", Classification(("a", "b", "c"))),
+        OutputTask("price", Regression(("price",))),
+    ),
+)
+
+
+def test_the_loss_of_several_outputs_is_their_weighted_sum_of_classes_the_cross_entropy():
+    from sklearn.metrics import log_loss, mean_squared_error
+
+    from search.training.targets import targets_for
+
+    made = two_outputs()
+    price = ROWS[:, :1].astype(np.float64)
+    targets = targets_for(made, TWO_TASKS, ROWS)
+    said = {name: np.asarray(values) for name, values in made(ROWS).items()}
+    together = np.concatenate([said["kind"], said["price"]], axis=1)
+    wanted = TWO_TASKS.side_by_side({"kind": LABELS, "price": price})
+    _, loss = targets.score(together, wanted)
+    expected = 2 * log_loss(LABELS, said["kind"]) + 0.5 * mean_squared_error(price, said["price"])
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_compute_loss_of_its_own_is_refused_with_several_outputs():
+    import keras
+
+    from search.training.targets import targets_for
+
+    class Own(keras.Model):
+        def compute_loss(self, *given, **more):
+            return super().compute_loss(*given, **more)
+
+    with pytest.raises(ValueError, match="Keras's own `train_step` and `compute_loss`"):
+        targets_for(two_outputs(Own), TWO_TASKS, ROWS)

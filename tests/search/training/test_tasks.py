@@ -284,6 +284,87 @@ def test_a_models_own_metrics_are_in_the_targets_unit_and_may_be_objectives(fold
         assert record.metrics["val_size"] == pytest.approx(record.metrics["size"], rel=0.5)
 
 
+@pytest.mark.parametrize("on_batches", [False, True])
+def test_own_metrics_of_restored_weights_are_in_the_targets_unit_too(folds_of, on_batches):
+    import keras
+
+    rows = RANDOM.normal(size=(90, 3))
+    data = folds_of(
+        Given.of((rows, 100 * rows[:, 0] + 500)),
+        "mlp",
+        "regression",
+        objectives=("cv_val_size",),
+        metrics=("min:val_size", "mae"),
+    )
+
+    def callbacks(_: Any) -> list[Any]:
+        worst = {"mode": "max", "patience": 1, "restore_best_weights": True}  # the first epoch's
+        stop = keras.callbacks.EarlyStopping("val_loss", **worst)
+        return [stop, keras.callbacks.TerminateOnNaN()] if on_batches else [stop]
+
+    data = replace(data, space=replace(data.space, callbacks=callbacks))
+    metrics = lambda: [keras.metrics.MeanAbsoluteError("size")]  # noqa: E731
+    found = ended(records_of(data, own_model(metrics)))
+    assert {record.scored_epoch for record in found} == {1}
+    assert {record.epochs for record in found} == {2}
+    for record in found:
+        assert record.metrics["val_size"] == pytest.approx(record.metrics["mae"], rel=1e-5)
+
+
+@pytest.mark.parametrize("on_batches", [False, True])
+def test_weights_count_in_what_callbacks_and_an_own_fit_are_told_of_the_inner_part(
+    folds_of, on_batches
+):
+    import keras
+
+    rows = RANDOM.normal(size=(120, 3)).astype(np.float32)
+    weights = 1 + np.arange(120) % 7  # of each row, by its first number
+    given = Given.of((rows, rows @ [1.0, 2.0, 3.0]), weights=weights)
+    data = folds_of(given, "mlp", "regression")
+    held, told = [], []
+
+    class Watching(keras.callbacks.Callback):
+        monitor = "val_loss"
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            told.append(logs["val_loss"])
+            x, y, own = held[-1]
+            losses = (np.asarray(self.model(x))[:, 0] - np.asarray(y)[:, 0]) ** 2
+            assert told[-1] == pytest.approx((losses * own).mean(), rel=1e-4)
+
+    def fit(_: Any, model: Any, x: Any, y: Any, validation_data: Any, **more: Any) -> Any:
+        held.append(validation_data)
+        more["callbacks"] = [*more["callbacks"], Watching()]
+        return model.fit(x, y, validation_data=validation_data, **more)
+
+    own = replace(data, space=replace(data.space, fit=fit))
+    ended(records_of(own, own_model(list)))
+    assert len(told) == 3 * EPOCHS
+    targets = np.concatenate([np.asarray(y)[:, 0] for _, y, _ in held])
+    kept = np.concatenate([weights for *_, weights in held])
+    by_target = dict(zip((rows @ [1.0, 2.0, 3.0]).round(4).tolist(), weights, strict=True))
+    assert kept.tolist() == [by_target[round(float(y), 4)] for y in targets]
+
+    sums: list[float] = []
+
+    class Noting(keras.callbacks.Callback):
+        monitor = "val_loss"
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            sums.append(logs["val_loss"])
+
+    batches = [keras.callbacks.TerminateOnNaN()] if on_batches else []
+    for factor in (1.0, 8.0):  # all rows count eight times: so does their loss
+        weighted = folds_of(
+            Given.of((rows, rows @ [1.0, 2.0, 3.0]), weights=np.full(120, factor)),
+            "mlp",
+            "regression",
+        )
+        with_callbacks = replace(weighted.space, callbacks=lambda _: [Noting(), *batches])
+        ended(records_of(replace(weighted, space=with_callbacks), own_model(list)))
+    assert sums[9] == pytest.approx(8 * sums[0], rel=0.05)  # Adam's steps do not grow with it
+
+
 def test_a_metric_that_models_are_not_compiled_with_fails_the_fold(folds_of):
     rows = RANDOM.normal(size=(60, 3))
     data = folds_of(
