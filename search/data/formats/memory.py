@@ -588,12 +588,13 @@ def _collected(data: Any, what: str, notices: list[str]) -> tuple[Any, Array, Ar
                 f" {described(element)}"
             )
         x, *rest = element
+        _check_named(x, what)
         found.append((_samples(x, f"{what}: X"), *(_labels(one, what) for one in rest)))
     if not found:
         raise DataError(f"`{what}` must yield samples; it is empty")
     columns = list(zip(*found, strict=True))
     if batched is None:  # every batch has the same size, or there are no batches
-        batched = _is_batched([[_any_input(one) for one in column] for column in columns])
+        batched = _is_batched(columns, what)
     join: Callable[[Any], Array] = np.concatenate if batched else np.stack
     try:
         joined = [_joined(column, join) for column in columns]
@@ -618,17 +619,28 @@ def _joined(column: Sequence[Any], join: Callable[[Any], Array]) -> Any:
 
 
 def _of_tensorflow(data: Any, what: str) -> tuple[Iterator[Any], bool | None]:
+    """Return the elements, and whether they are batches where their shapes say it.
+
+    A first axis of unknown length is that of batches, as Keras's `fit` takes them.
+    """
     if int(data.cardinality()) == -1:
         raise DataError(f"`{what}` must end; the dataset repeats for ever: leave out .repeat()")
     spec = data.element_spec
-    shapes = [getattr(one, "shape", None) for one in spec] if isinstance(spec, tuple) else []
-    known = [shape for shape in shapes if shape is not None and shape.rank is not None]
-    labels = shapes[1] if len(shapes) > 1 else None
-    if labels is not None and labels.rank == 0:
+    shapes = [shape for one in spec for shape in _shapes(one)] if isinstance(spec, tuple) else []
+    known = [shape for shape in shapes if shape.rank is not None]
+    if any(shape.rank == 0 for shape in known):
         return iter(data), False
-    if known and all(shape.rank and shape[0] is None for shape in known):
+    if known and all(shape[0] is None for shape in known):
         return iter(data), True
     return iter(data), None
+
+
+def _shapes(spec: Any) -> list[Any]:
+    """Return the shapes of an element's part: of an array, or of a dictionary of them."""
+    if isinstance(spec, Mapping):
+        return [shape for one in spec.values() for shape in _shapes(one)]
+    shape = getattr(spec, "shape", None)
+    return [] if shape is None else [shape]
 
 
 def _of_keras(data: Any, what: str) -> tuple[Iterator[Any], bool | None]:
@@ -641,17 +653,60 @@ def _of_keras(data: Any, what: str) -> tuple[Iterator[Any], bool | None]:
     return (data[at] for at in range(int(count))), True
 
 
-def _is_batched(columns: Sequence[Sequence[Array]]) -> bool:
-    """Find out whether the elements of a dataset are batches: labels are numbers then, or rows."""
-    samples, labels = columns[0], columns[1]
-    if labels[0].ndim == 0:
-        return False
-    if any(x.ndim == 0 or len(x) != len(y) for x, y in zip(samples, labels, strict=True)):
-        return False
-    one_hot = labels[0].ndim == 1 and all(
-        (one == 1).sum() == 1 and (one == 0).sum() == len(one) - 1 for one in labels
+def _check_named(samples: Any, what: str) -> None:
+    """Raise DataError for several inputs without names, which would become one array."""
+    if isinstance(samples, tuple | list) and any(hasattr(one, "shape") for one in samples):
+        raise DataError(
+            f"`{what}` must yield one array of samples, or a dictionary of arrays with the names of"
+            f" the model's inputs; it yields {described(samples)} without names"
+        )
+
+
+def _is_batched(columns: Sequence[Sequence[Any]], what: str) -> bool:
+    """Find out whether the elements of a dataset are batches, from what only one of both can be.
+
+    Args:
+        columns: samples, labels and perhaps weights of every element.
+        what: the dataset in messages.
+
+    Raises:
+        DataError: they may be both.
+    """
+    elements = [
+        [array for one in element for _, array in _arrays_of(one, "")]
+        for element in zip(*columns, strict=True)
+    ]
+    arrays = elements[0]
+    if any(len({one.shape[:1] for one in each}) > 1 or not each[0].ndim for each in elements):
+        return False  # a batch has as many samples as labels
+    shapes = {tuple(one.shape for one in each) for each in elements}
+    if len(shapes) > 1 or len(elements) == 1 or len(columns) == 3:
+        return True  # samples are alike and more than one, and have one weight each
+    samples = [array for _, array in _arrays_of(columns[0][0], "")]
+    labels = [array for _, array in _arrays_of(columns[1][0], "")]
+    if any(array.ndim == 1 and array.dtype.kind != "U" for array in samples):
+        return False  # a sample is no single number
+    if not (all(map(_is_sample, samples)) and all(map(_is_target, labels))):
+        return True
+    count = len(arrays[0])
+    raise DataError(
+        f"`{what}` must show whether it yields batches: samples and targets of an element have"
+        f" {count:,} rows each, so it may be a batch of {count:,} samples, or one sample with"
+        f" {count:,} targets. Of batches leave out drop_remainder=True, or add .rebatch(32); to"
+        " single samples add .batch(32); or pass arrays (X, y)"
     )
-    return not (one_hot and len(labels) > 1)
+
+
+def _is_sample(array: Array) -> bool:
+    """Return whether an array may be one sample: a text, a row, a sequence or an image."""
+    if array.dtype.kind == "U":
+        return array.ndim == 0
+    return array.ndim < 3 or (array.ndim == 3 and array.shape[2] in (1, 3))
+
+
+def _is_target(array: Array) -> bool:
+    """Return whether an array may be one sample's target: several numbers, or labels."""
+    return array.ndim == 1 and array.dtype.kind != "U"
 
 
 def described(value: Any) -> str:

@@ -346,10 +346,22 @@ class Batches(keras.utils.PyDataset):
 plain = tf.data.Dataset.from_tensor_slices((X, y))
 hot = tf.data.Dataset.from_tensor_slices((X, one_hot))
 square = tf.data.Dataset.from_tensor_slices((X[:, :3], one_hot))
+pictures = np.arange(30 * 16, dtype="uint8").reshape(30, 4, 4)
+images = tf.data.Dataset.from_tensor_slices((pictures, y))
+weighted = tf.data.Dataset.from_tensor_slices((X, y, np.arange(30.0)))
+worded = tf.data.Dataset.from_tensor_slices((X, y.astype(str)))
+steps = np.arange(30 * 4 * 2.0).reshape(30, 4, 2)
+windows = tf.data.Dataset.from_tensor_slices((steps, X))
 for made, x, labels in [
     (plain, X, y),
     (plain.batch(7), X, y),
-    (plain.batch(10, drop_remainder=True), X, y),
+    (plain.batch(10, drop_remainder=True).rebatch(4), X, y),
+    (tf.data.Dataset.from_tensors((X, y)), X, y),
+    (images.batch(10, drop_remainder=True), pictures, y),
+    (images, pictures, y),
+    (weighted.batch(10, drop_remainder=True), X, y),
+    (worded.batch(10, drop_remainder=True), X, y.astype(str)),
+    (windows.batch(7), steps, X),
     (plain.shuffle(30, seed=1, reshuffle_each_iteration=False), None, None),
     (hot, X, one_hot),
     (hot.batch(3, drop_remainder=True), X, one_hot),
@@ -362,11 +374,18 @@ for made, x, labels in [
     if x is not None:
         assert np.array_equal(found.samples, x), made
         assert np.array_equal(found.labels, labels), made
-weighted = Given.of(tf.data.Dataset.from_tensor_slices((X, y, np.arange(30.0))).batch(4)).train
-assert weighted.weights.tolist() == list(range(30))
+assert Given.of(weighted.batch(4)).train.weights.tolist() == list(range(30))
 texts = tf.data.Dataset.from_tensor_slices((["a é", "b"], [0, 1])).batch(2)
 assert Given.of(texts).train.samples.tolist() == ["a é", "b"]
-for wrong in (plain.repeat(), plain.take(0), tf.data.Dataset.from_tensor_slices(X)):
+pairs = tf.data.Dataset.from_tensor_slices(((X, X + 1), y))
+for wrong in (
+    plain.repeat(),
+    plain.take(0),
+    tf.data.Dataset.from_tensor_slices(X),
+    windows,
+    plain.batch(10, drop_remainder=True),
+    pairs,
+):
     try:
         Given.of(wrong)
     except Exception as error:
@@ -385,6 +404,15 @@ def test_datasets_of_tensorflow_and_keras_are_gone_through_once():
         "DataError `data` must yield samples; it is empty",
         "DataError `data` must yield (samples, labels), or (samples, labels, weights); it yields"
         " a tensorflow.python.framework.ops.EagerTensor of shape (4,)",
+        *(
+            "DataError `data` must show whether it yields batches: samples and targets of an"
+            f" element have {rows} rows each, so it may be a batch of {rows} samples, or one sample"
+            f" with {rows} targets. Of batches leave out drop_remainder=True, or add .rebatch(32);"
+            " to single samples add .batch(32); or pass arrays (X, y)"
+            for rows in (4, 10)
+        ),
+        "DataError `data` must yield one array of samples, or a dictionary of arrays with the names"
+        " of the model's inputs; it yields a tuple of 2 entries without names",
     ]
 
 
