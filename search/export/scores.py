@@ -13,7 +13,7 @@ from search.analysis.comparison.statistics import mean_interval, wilson
 from search.data.folds import share_of
 from search.errors import SettingsError
 from search.tasks import MULTI_LABEL, Metric, Scored, Task, task_of_study
-from search.tasks.metrics import limits_of, objective_of
+from search.tasks.metrics import computed_metric, limits_of, objective_of
 from search.tasks.thresholds import FIXED, TUNED, tuned_by
 from spaces import cause_of
 from tracking.history import History, TrialHistory
@@ -84,7 +84,7 @@ def metrics_of(study: StudyStarted, notify: Notify) -> tuple[Metric, ...]:
     found: dict[str, Metric] = {}
     for text in (*texts_in(study), *task.scored):
         try:
-            metric = objective_of(text, task)[1]
+            metric = computed_metric(text, task)
         except SettingsError as error:
             notify(f"metric {text} of the study is left out: {error}")
             continue
@@ -98,7 +98,7 @@ def metric_of_threshold(study: StudyStarted) -> Metric | None:
     if study.settings.get("threshold", FIXED) != TUNED:
         return None
     task = task_in(study)
-    return tuned_by([objective_of(text, task)[1] for text in _texts(study, "objective")], task)
+    return tuned_by([computed_metric(text, task) for text in _texts(study, "objective")], task)
 
 
 def texts_in(study: StudyStarted) -> tuple[str, ...]:

@@ -52,12 +52,12 @@ class Goals:
         Raises:
             SettingsError: there is no such metric, or it does not fit the task.
         """
-        found = [
-            _settled(
-                text if text in objective_names(began) else _of_folds(text), task, "--objective"
-            )
-            for text in objective_names(objective or task.objective)
-        ]
+        found = []
+        for text in objective_names(objective or task.objective):
+            if text in objective_names(began):
+                found.append((text, _settled(text, task, "--objective")[1]))
+            else:
+                found.append(_settled(_of_folds(text), task, "--objective"))
         objectives = tuple(objective for _, objective in found)
         if len({objective.name for objective in objectives}) < len(objectives):
             raise SettingsError(f"`--objective`: must be two different ones; got {objective}")

@@ -178,6 +178,17 @@ def objective_of(text: str, task: Task) -> tuple[Objective, Metric | None]:
     return objective, metric
 
 
+def computed_metric(text: str, task: Task) -> Metric | None:
+    """Return the metric that is computed for an objective's name; None for what models measure.
+
+    Raises:
+        SettingsError: as of `metric_of`.
+    """
+    if re.match(r"((max|min):)?val_", text):
+        return None  # in records of earlier versions even where its direction would be asked for
+    return objective_of(text, task)[1]
+
+
 def _of_model(text: str, larger: bool | None) -> Objective:
     """Return the objective of what a model was compiled with, `val_NAME`."""
     larger = direction_of(text.removeprefix("val_")) if larger is None else larger
@@ -457,17 +468,73 @@ def forget_functions() -> None:
     _function.cache_clear()
 
 
-_LARGER = re.compile(r"acc|auc|precision|recall|f1|r2|iou|dice|kappa|corr|score|gain|profit")
-_SMALLER = re.compile(r"err|loss|mse|mae|rmse|mape|entropy|diverg|hinge|cost|deviance|brier|dist")
+# Words of names that say which way is better, where one of them is the name's main word.
+_LARGER = re.compile(
+    r"accuracy|acc|auc|auroc|auprc|precision|recall|sensitivity|specificity|f1|fbeta|r2|iou|miou"
+    r"|dice|jaccard|kappa|mcc|ndcg|mrr|gain|profit"
+)
+_SMALLER = re.compile(
+    r"loss|error|err|mse|mae|rmse|mape|msle|rmsle|smape|crossentropy|bce|logloss|nll|kld|divergence"
+    r"|hinge|logcosh|deviance|brier|ece|perplexity|cost"
+)
+# Words behind the main one that leave its direction as it is.
+_NEUTRAL = re.compile(
+    r"score|rate|coefficient|coef|index|macro|micro|weighted|samples|roc|pr|ovr|ovo|\d+"
+)
+# Words that may turn the direction of those behind them (a first number does in `1-accuracy`), or
+# after which 0 is best.
+_TURNING = re.compile(
+    r"false|wrong|miss|missed|mis|in|im|non|not|no|un|anti|dis|without|inverse|inverted|inv|reverse"
+    r"|reversed|negative|neg|negated|minus|complement|complementary|opposite|reciprocal|bias|signed"
+)
+_WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
+_SPLIT = {("io", "u"): "iou", ("cross", "entropy"): "crossentropy", ("log", "cosh"): "logcosh"}
 
 
 def direction_of(name: str) -> bool | None:
-    """Return whether a larger value of what is called so is better; None where a name leaves it."""
-    plain = name.lower()
-    if plain.startswith("neg_"):
+    """Return whether a larger value of what is called so is better; None where a name leaves it.
+
+    A name of Keras's says it, or the main word of others: the last one before `at` that is not
+    neutral, as in `f1_macro`, `price_loss` or `recall_at_10`. Any other last word leaves it open
+    (`accuracy_drop`), and so does one that contradicts or may turn the main word (`dice_loss`,
+    `false_accuracy`). `neg_` before an error turns it, as in scikit-learn.
+    """
+    plain = re.sub(r"_\d+$", "", name)  # Keras numbers metrics of one name
+    if plain in KERAS_METRICS and plain != "cosine_similarity":  # as a loss it is negative
+        return KERAS_METRICS[plain]
+    is_negative = name.lower().startswith("neg_")
+    words = _words(name[4:] if is_negative else name)
+    if not words or words[0].isdigit() or any(map(_TURNING.fullmatch, words)):
+        return None
+    said = [_said(word) for word in words]
+    main = next((at for at in reversed(range(len(words))) if not _NEUTRAL.fullmatch(words[at])), 0)
+    larger = said[main]
+    if larger is None or (not larger) in said:
+        return None
+    if is_negative:
+        return None if larger else True
+    return larger
+
+
+def _said(word: str) -> bool | None:
+    """Return what a word by itself says of the direction."""
+    if _LARGER.fullmatch(word):
         return True
-    larger, smaller = bool(_LARGER.search(plain)), bool(_SMALLER.search(plain))
-    return None if larger == smaller else larger
+    return False if _SMALLER.fullmatch(word) else None
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name before `at`, without numbers at their ends."""
+    parts = [word.lower() for word in _WORD.findall(name.partition("@")[0])]
+    parts = parts[: parts.index("at")] if "at" in parts else parts
+    words: list[str] = []
+    for part in parts:
+        word = part if _said(part) is not None else re.sub(r"(?<=[a-z])\d+$", "", part)
+        if words and (words[-1], word) in _SPLIT:
+            words[-1] = _SPLIT[words[-1], word]
+        else:
+            words.append(word)
+    return words
 
 
 def _plain(name: str) -> str:

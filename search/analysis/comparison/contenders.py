@@ -306,7 +306,7 @@ def _in_order(contenders: Sequence[Contender]) -> list[Objective]:
     common = list(firsts.values()) if len(firsts) == 1 else []
     task = contenders[0].task
     own = [_objective(name, task) for name in (task.objective, *task.scored)]
-    asked = [_objective(text, c.task) for c in contenders for text in _metrics(c.start)]
+    asked = [o for c in contenders for text in _metrics(c.start) for o in _known(text, c.task)]
     return [o for o in (*common, *own, *(o for each in several for o in each), *asked) if o.fold]
 
 
@@ -318,6 +318,14 @@ def _objective(text: str, task: Task) -> Objective:
     from search.tasks.metrics import objective_of
 
     return objective_of(text, task)[0]
+
+
+def _known(text: str, task: Task) -> list[Objective]:
+    """Return the objective of a recorded text; none where it is no longer clear what is better."""
+    try:
+        return [_objective(text, task)]
+    except SettingsError:
+        return []
 
 
 def _metrics(start: StudyStarted) -> list[str]:

@@ -102,10 +102,12 @@ class Frame:
     Attributes:
         table: all columns.
         roles: which columns were passed beside the frame, by the option that names a column.
+        names: of the columns of a target (n, k), as they were called beside the frame.
     """
 
     table: "pa.Table"
     roles: Mapping[str, str | tuple[str, ...]]
+    names: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -143,16 +145,29 @@ class Frame:
                     f" rows; got {values.dtype} {values.shape}"
                 )
             label = labels[0] if len(labels) == 1 else ""
-            name = (label if option == "target" else option) or TARGETS[0]
-            while name in table.column_names:
-                name += "_"
-            roles[option] = name
-            column = _of_numpy(values, f"{what}: `{name}`")
-            table = table.append_column(name, column)
-        return cls(table, roles)
+            name = label if option == "target" else option
+            table, roles[option] = _with_column(table, values, name or TARGETS[0], what)
+        is_named = len(labels) > 1 and len(labels) == len(roles.get("target", ()))
+        return cls(table, roles, tuple(labels) if is_named else ())
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
+
+    def beside(self, option: str, values: NDArray[Any]) -> "Frame":
+        """Return the frame with values beside it, `(n,)`, for an option that it has none of."""
+        name = TARGETS[0] if option == "target" else option
+        table, column = _with_column(self.table, values, name, "data")
+        return replace(self, table=table, roles={**self.roles, option: column})
+
+    def without(self, columns: Sequence[str]) -> "Frame":
+        """Return the frame without some columns, and their roles."""
+        left = [name for name in self.table.column_names if name not in columns]
+        roles = {
+            option: named
+            for option, named in self.roles.items()
+            if not set(columns) & ({named} if isinstance(named, str) else set(named))
+        }
+        return Frame(self.table.select(left), roles, self.names if "target" in roles else ())
 
     def reading(self, reading: Reading) -> Reading:
         """Return how to read the table: columns that were passed beside it have their roles.
@@ -211,6 +226,15 @@ def _check_types(schema: "pa.Schema", chosen: Sequence[str], what: str) -> None:
                 f"{what}: column `{name}` must hold numbers, truth values, dates or texts; it holds"
                 f" {kind}. Make columns of its parts, or leave it out with `ignore`"
             )
+
+
+def _with_column(
+    table: "pa.Table", values: NDArray[Any], name: str, what: str
+) -> "tuple[pa.Table, str]":
+    """Return a table with a further column, and its name there."""
+    while name in table.column_names:
+        name += "_"
+    return table.append_column(name, _of_numpy(values, f"{what}: `{name}`")), name
 
 
 def _with_targets(

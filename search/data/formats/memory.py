@@ -19,6 +19,7 @@ from search.data.formats.columns import dates
 from search.data.formats.frames import Frame, is_frame, write_frames
 from search.data.formats.layout import EXTRA_OPTIONS
 from search.data.formats.npz import Samples, samples_of, write_samples
+from search.data.formats.pairs import Pair, places_of, unweighted
 from search.data.formats.several import SeveralSamples
 from search.data.ranges import BYTES, depth_of
 from search.data.reading import Column, Reading
@@ -28,10 +29,9 @@ from search.data.targets import (
     is_one_hot,
     named_as_known,
     names_of,
-    places_of_ones,
 )
 from search.errors import DataError
-from search.tasks import MultiOutput
+from search.tasks import MULTI_LABEL, REGRESSION, MultiOutput
 from tracking.text import joined as phrase
 
 KIND = "memory"
@@ -87,6 +87,26 @@ class Part:
     def __len__(self) -> int:
         return len(_any_input(self.labels))
 
+    @property
+    def names_of_one_hot(self) -> str:
+        """The names of one-hot labels, which classes do not have, but labels and numbers do."""
+        if not self.names or isinstance(self.labels, dict) or self.labels.ndim != 2:
+            return ""
+        return repr(self.names) if is_one_hot(self.labels) else ""
+
+    def labels_as(self, train: "Part") -> Array | dict[str, Array]:
+        """Return the labels with columns in the order of a training part's, where both have names.
+
+        Raises:
+            DataError: the names differ.
+        """
+        labels = self.labels
+        if isinstance(labels, dict) or labels.ndim != 2 or labels.shape[1] < 2:
+            return labels
+        if not self.names or not train.names:
+            return labels
+        return labels[:, places_of(self.names, train.names)]
+
     def feed(self, digest: Any) -> None:
         """Add all it holds to a digest."""
         for name in ("samples", "labels", "groups", "weights", "time"):
@@ -96,12 +116,8 @@ class Part:
                     _feed(digest, f"{name} {of_input}", array[of_input])
             elif array is not None:
                 _feed(digest, name, array)
-        if (
-            self.names
-            and not isinstance(self.labels, dict)
-            and self.labels.ndim == 2
-            and not is_one_hot(self.labels)
-        ):
+        is_matrix = not isinstance(self.labels, dict) and self.labels.ndim == 2
+        if self.names and is_matrix and not self.names_of_one_hot:
             digest.update(repr(self.names).encode())
 
 
@@ -173,11 +189,28 @@ class Given:
         if self.test is not None:
             digest.update(b"test")
             self.test.feed(digest)
+            if self._is_matched:
+                digest.update(f"matched {self.train.names} {self.test.names}".encode())
         return digest.hexdigest()
+
+    @property
+    def _is_matched(self) -> bool:
+        """Whether the test part was once brought without regard to its weights or names."""
+        if isinstance(self.test, Part) and isinstance(self.train, Part):
+            several = len(self.test.names) > 1 and len(self.train.names) > 1
+            is_other = several and self.test.names != self.train.names
+            return is_other or self.test.weights is not None
+        if isinstance(self.test, Frame) and isinstance(self.train, Frame):
+            own, others = self.test.roles, self.train.roles
+            return any(own.get(role) != others.get(role) for role in ("target", "weights"))
+        return False
 
     def name(self, reading: Reading) -> str:
         """Return the dataset's name: it is the same for equal data that are read alike."""
-        digest = hashlib.sha256(f"{self.digest} {reading.key}".encode()).hexdigest()
+        named = f"{self.digest} {reading.key}"
+        if reading.task in (MULTI_LABEL, REGRESSION) and isinstance(self.train, Part):
+            named += self.train.names_of_one_hot
+        digest = hashlib.sha256(named.encode()).hexdigest()
         kind = "table"
         if isinstance(self.train, Part):
             samples = self.train.samples
@@ -200,8 +233,9 @@ class Given:
         """
         if isinstance(self.train, Frame):
             test = self.test if isinstance(self.test, Frame) else None
-            made = write_frames(self.train, test, reading, folder, has_test=self.has_test)
-            return replace(made, notices=(*self.notices, *made.notices))
+            pair = Pair.of(self.train, test, reading)
+            made = write_frames(pair.train, pair.test, pair.reading, folder, has_test=self.has_test)
+            return replace(made, notices=(*self.notices, *pair.notices, *made.notices))
         options = ("target", "ignore", "types", "text", "input")
         named: list[str] = [name for name in options if name in reading.given]
         named += [name for name in EXTRA_OPTIONS.values() if name in reading.given]
@@ -221,6 +255,12 @@ class Given:
         labels, notices = targets.values, [*self.notices, *targets.notices]
         everything = np.arange(len(labels))
         chosen = {"train": everything, "test": everything[:0]}
+        test_labels: Array | dict[str, Array] | None = None
+        if isinstance(self.test, Part):
+            test_labels = self.test.labels_as(train)
+            if train.weights is None and self.test.weights is not None:
+                train = replace(train, weights=np.ones(len(train)))
+                notices.append(unweighted("data"))
         extras = train.extras
         if self.test is None and self.has_test:
             groups = _together(samples, extras.get("groups"), reading)
@@ -240,10 +280,12 @@ class Given:
         if isinstance(self.test, Part):
             test = _kinds_of(self.test.samples, "test X", samples, reading)
             rows = np.arange(len(self.test))
-            known = targets.like(self.test.labels, "test y")
+            known = targets.like(test_labels, "test y")
             _write(folder, "test", test, known, rows)
-            ones = {"weights": np.ones(len(rows))} if "weights" in extras else {}
-            write_extras(folder, "test", ones)
+            weights = {"weights": np.ones(len(rows))} if "weights" in extras else {}
+            if weights and self.test.weights is None:
+                notices.append(unweighted("test"))
+            write_extras(folder, "test", weights | self.test.extras)
             notices += test.notices
         columns: tuple[Column, ...] = ()
         if isinstance(samples, Samples) and samples.kind == "table":
@@ -309,16 +351,13 @@ def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Fra
         _check_order(data[0], {"y": data[1], **extras}, what)
         _tell_of_index(data[0], what, notices)
     if is_pair and (is_frame(data[0]) or _needs_types(data[0])):
-        if len(data) == 3:
-            extras["weights"] = data[2]
+        _take_weights(extras, data[2] if len(data) == 3 else None, what)
         if isinstance(data[1], Mapping):
             raise DataError(
                 f"{what}: with targets of several outputs, X must be an array or a dictionary of"
                 " arrays, not a frame"
             )
         targets = as_array(data[1], f"{what}: y")
-        if targets.ndim == 2 and is_one_hot(targets):
-            targets = places_of_ones(targets, f"{what}: y")
         frame = data[0] if is_frame(data[0]) else _named(as_array(data[0], f"{what}: X"))
         return Frame.of(
             frame, f"`{what}`", {"target": targets} | _beside(extras), names_of(data[1])
@@ -328,13 +367,9 @@ def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Fra
     labels: Array | dict[str, Array]
     if _yields(data):
         samples, labels, weights = _collected(data, what, notices)
-        if weights is not None:
-            if extras.get("weights") is not None:
-                raise DataError(f"{what}: weights are given twice, with the data and by themselves")
-            extras["weights"] = weights
+        _take_weights(extras, weights, what)
     elif is_pair:
-        if len(data) == 3:
-            extras["weights"] = data[2]
+        _take_weights(extras, data[2] if len(data) == 3 else None, what)
         samples, labels = _samples(data[0], f"{what}: X"), _labels(data[1], f"{what}: y")
         names = names_of(data[1])
     else:
@@ -351,6 +386,17 @@ def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Fra
     }
     _check_not_samples(samples, labels, what)
     return Part(samples, labels, **given, names=names)
+
+
+def _take_weights(extras: dict[str, Any], weights: Any, what: str) -> None:
+    """Add weights that were passed with the data to what else there is of each sample."""
+    if weights is None:
+        return
+    if extras.get("weights") is not None:
+        raise DataError(
+            f"{what}: weights are given twice, with the data and by themselves: leave one out"
+        )
+    extras["weights"] = weights
 
 
 def _check_not_samples(samples: Array | dict[str, Array], given: Any, what: str) -> None:
@@ -424,6 +470,12 @@ def _extra(values: Any, name: str, count: int, what: str) -> Array:
         )
     if name == "weights" and array.dtype.kind not in "biuf":
         raise DataError(f"`{shown}` must be numbers; got {_shape(array)}")
+    if name == "weights" and not (np.isfinite(array) & (array >= 0)).all():
+        wrong = int((~(np.isfinite(array) & (array >= 0))).argmax())
+        raise DataError(
+            f"`{shown}` of `{what}` must be finite numbers from 0; number {wrong + 1:,} is"
+            f" {array[wrong]}. Correct it, or leave the sample out."
+        )
     if name == "groups" and array.dtype.kind in "fO" and any(map(is_missing, array.tolist())):
         raise DataError(f"`{shown}` must have a value for each sample; some are missing (NaN)")
     return array
@@ -536,12 +588,13 @@ def _collected(data: Any, what: str, notices: list[str]) -> tuple[Any, Array, Ar
                 f" {described(element)}"
             )
         x, *rest = element
+        _check_named(x, what)
         found.append((_samples(x, f"{what}: X"), *(_labels(one, what) for one in rest)))
     if not found:
         raise DataError(f"`{what}` must yield samples; it is empty")
     columns = list(zip(*found, strict=True))
     if batched is None:  # every batch has the same size, or there are no batches
-        batched = _is_batched([[_any_input(one) for one in column] for column in columns])
+        batched = _is_batched(columns, what)
     join: Callable[[Any], Array] = np.concatenate if batched else np.stack
     try:
         joined = [_joined(column, join) for column in columns]
@@ -566,17 +619,28 @@ def _joined(column: Sequence[Any], join: Callable[[Any], Array]) -> Any:
 
 
 def _of_tensorflow(data: Any, what: str) -> tuple[Iterator[Any], bool | None]:
+    """Return the elements, and whether they are batches where their shapes say it.
+
+    A first axis of unknown length is that of batches, as Keras's `fit` takes them.
+    """
     if int(data.cardinality()) == -1:
         raise DataError(f"`{what}` must end; the dataset repeats for ever: leave out .repeat()")
     spec = data.element_spec
-    shapes = [getattr(one, "shape", None) for one in spec] if isinstance(spec, tuple) else []
-    known = [shape for shape in shapes if shape is not None and shape.rank is not None]
-    labels = shapes[1] if len(shapes) > 1 else None
-    if labels is not None and labels.rank == 0:
+    shapes = [shape for one in spec for shape in _shapes(one)] if isinstance(spec, tuple) else []
+    known = [shape for shape in shapes if shape.rank is not None]
+    if any(shape.rank == 0 for shape in known):
         return iter(data), False
-    if known and all(shape.rank and shape[0] is None for shape in known):
+    if known and all(shape[0] is None for shape in known):
         return iter(data), True
     return iter(data), None
+
+
+def _shapes(spec: Any) -> list[Any]:
+    """Return the shapes of an element's part: of an array, or of a dictionary of them."""
+    if isinstance(spec, Mapping):
+        return [shape for one in spec.values() for shape in _shapes(one)]
+    shape = getattr(spec, "shape", None)
+    return [] if shape is None else [shape]
 
 
 def _of_keras(data: Any, what: str) -> tuple[Iterator[Any], bool | None]:
@@ -589,17 +653,60 @@ def _of_keras(data: Any, what: str) -> tuple[Iterator[Any], bool | None]:
     return (data[at] for at in range(int(count))), True
 
 
-def _is_batched(columns: Sequence[Sequence[Array]]) -> bool:
-    """Find out whether the elements of a dataset are batches: labels are numbers then, or rows."""
-    samples, labels = columns[0], columns[1]
-    if labels[0].ndim == 0:
-        return False
-    if any(x.ndim == 0 or len(x) != len(y) for x, y in zip(samples, labels, strict=True)):
-        return False
-    one_hot = labels[0].ndim == 1 and all(
-        (one == 1).sum() == 1 and (one == 0).sum() == len(one) - 1 for one in labels
+def _check_named(samples: Any, what: str) -> None:
+    """Raise DataError for several inputs without names, which would become one array."""
+    if isinstance(samples, tuple | list) and any(hasattr(one, "shape") for one in samples):
+        raise DataError(
+            f"`{what}` must yield one array of samples, or a dictionary of arrays with the names of"
+            f" the model's inputs; it yields {described(samples)} without names"
+        )
+
+
+def _is_batched(columns: Sequence[Sequence[Any]], what: str) -> bool:
+    """Find out whether the elements of a dataset are batches, from what only one of both can be.
+
+    Args:
+        columns: samples, labels and perhaps weights of every element.
+        what: the dataset in messages.
+
+    Raises:
+        DataError: they may be both.
+    """
+    elements = [
+        [array for one in element for _, array in _arrays_of(one, "")]
+        for element in zip(*columns, strict=True)
+    ]
+    arrays = elements[0]
+    if any(len({one.shape[:1] for one in each}) > 1 or not each[0].ndim for each in elements):
+        return False  # a batch has as many samples as labels
+    shapes = {tuple(one.shape for one in each) for each in elements}
+    if len(shapes) > 1 or len(elements) == 1 or len(columns) == 3:
+        return True  # samples are alike and more than one, and have one weight each
+    samples = [array for _, array in _arrays_of(columns[0][0], "")]
+    labels = [array for _, array in _arrays_of(columns[1][0], "")]
+    if any(array.ndim == 1 and array.dtype.kind != "U" for array in samples):
+        return False  # a sample is no single number
+    if not (all(map(_is_sample, samples)) and all(map(_is_target, labels))):
+        return True
+    count = len(arrays[0])
+    raise DataError(
+        f"`{what}` must show whether it yields batches: samples and targets of an element have"
+        f" {count:,} rows each, so it may be a batch of {count:,} samples, or one sample with"
+        f" {count:,} targets. Of batches leave out drop_remainder=True, or add .rebatch(32); to"
+        " single samples add .batch(32); or pass arrays (X, y)"
     )
-    return not (one_hot and len(labels) > 1)
+
+
+def _is_sample(array: Array) -> bool:
+    """Return whether an array may be one sample: a text, a row, a sequence or an image."""
+    if array.dtype.kind == "U":
+        return array.ndim == 0
+    return array.ndim < 3 or (array.ndim == 3 and array.shape[2] in (1, 3))
+
+
+def _is_target(array: Array) -> bool:
+    """Return whether an array may be one sample's target: several numbers, or labels."""
+    return array.ndim == 1 and array.dtype.kind != "U"
 
 
 def described(value: Any) -> str:

@@ -89,6 +89,9 @@ def test_a_study_is_scored_by_its_objectives_then_others_then_its_tasks():
     told: list[str] = []
     names = [metric.name for metric in metrics_of(study.history.known_study(), told.append)]
     assert (names, told) == (["mae", "neg_max_error", "rmse", "r2"], [])
+    study.records[0].settings.update(metrics=["val_own_score"])  # as it was once recorded
+    assert metrics_of(study.history.known_study(), told.append)
+    assert not told
     study.records[0].settings.update(metrics=["gone_metric"])
     assert metrics_of(study.history.known_study(), told.append)
     assert told[0].startswith("metric gone_metric of the study is left out: no metric is called")

@@ -57,6 +57,13 @@ def test_a_function_is_recorded_with_its_whole_path_and_its_direction(tmp_path, 
     assert settle(settled, PRICE)[0] == settled
 
 
+def test_an_objective_that_a_study_began_with_is_kept_as_it_was_recorded():
+    began = settings(objective="min:val_poisson")
+    assert settle(began, PRICE)[0].objective == "val_poisson"
+    settled, (objective,) = settle(began, PRICE, began="min:val_poisson")
+    assert (settled.objective, objective.larger) == ("min:val_poisson", False)
+
+
 def test_metrics_are_those_that_are_not_recorded_anyway():
     asked = settings(
         metrics="rmse,cv_mae,cv_loss,neg_max_error,explained_variance", objective="mae"

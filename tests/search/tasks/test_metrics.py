@@ -5,7 +5,7 @@ from sklearn import metrics
 from search.errors import SettingsError
 from search.tasks import Classification, MultiLabel, MultiOutput, OutputTask, Regression, Scored
 from search.tasks.classification import PROBABILITIES, Outputs
-from search.tasks.metrics import metric_of, objective_of
+from search.tasks.metrics import KERAS_METRICS, direction_of, metric_of, objective_of
 
 TWO, THREE = Classification(("no", "yes")), Classification(("a", "b", "c"))
 LABELS, NUMBERS = MultiLabel(("red", "round")), Regression(("price",))
@@ -236,3 +236,56 @@ def test_what_a_sample_is_given_does_not_depend_on_the_others():
     assert almost.sum() == pytest.approx(1, abs=5e-7)
     softmax = np.array([[0.1, 0.2, 0.7]], np.float32)
     assert (outputs.values(softmax) == softmax).all()
+
+
+@pytest.mark.parametrize(
+    ("larger", "names"),
+    [
+        (
+            True,
+            "binary_accuracy sparse_top_k_categorical_accuracy acc top5_accuracy auc_1 roc_auc"
+            " rocAUC F1Score f1_macro macro_f1 mean_io_u MeanIoU one_hot_io_u fbeta_score r2_score"
+            " sensitivity_at_specificity recall_at_10 recall@10 dice_coef kind_accuracy profit"
+            " pearson_correlation neg_mean_squared_error neg_brier_score neg_log_loss",
+        ),
+        (
+            False,
+            "mean_squared_error rmse mape price_loss logLoss cross_entropy kl_divergence poisson"
+            " log_cosh_error logcosh squared_hinge equal_error_rate brier_score error_at_95_recall",
+        ),
+        (
+            None,
+            "false_acceptance_rate false_accept_rate inaccuracy in_accuracy imprecision missRecall"
+            " interval_score energy_score score accumulated_delay accidents deferred_revenue"
+            " cosine_similarity false_positives true_negatives accuracy_drop error_reduction"
+            " brier_skill_score mean_bias_error no_error_rate one_minus_auc 1-accuracy dice_loss"
+            " neg_accuracy neg_log_likelihood loss_given_default thing",
+        ),
+    ],
+)
+def test_only_whole_words_of_a_name_say_which_way_is_better(larger, names):
+    assert {name: direction_of(name) for name in names.split()} == dict.fromkeys(
+        names.split(), larger
+    )
+
+
+def test_every_metric_of_keras_has_the_direction_that_keras_gives_it():
+    assert {name: direction_of(name) for name in KERAS_METRICS} == {
+        **KERAS_METRICS,
+        "cosine_similarity": None,  # its loss of this name is the negative of the metric
+    }
+
+
+@pytest.mark.slow
+def test_the_directions_of_kerass_metrics_are_those_of_keras():
+    import keras
+
+    given = {name: getattr(keras.metrics.get(name), "_direction", None) for name in KERAS_METRICS}
+    assert given == {name: "up" if larger else "down" for name, larger in KERAS_METRICS.items()}
+
+
+@pytest.mark.parametrize("text", ["m.py:false_acceptance_rate", "val_false_accept_rate"])
+def test_a_direction_that_a_name_does_not_say_is_asked_for(text):
+    with pytest.raises(SettingsError, match=f"write `max:{text}` or `min:{text}`"):
+        objective_of(text, TWO)
+    assert objective_of(f"min:{text}", TWO)[0].larger is False

@@ -247,3 +247,41 @@ def test_an_index_with_a_name_is_told_to_be_left_out(brought):
     assert any("the index (seen) is left out; `reset_index()`" in text for text in told)
     _, told = brought(FRAME.iloc[::-1], {"target": "grape"})
     assert not any("index" in text for text in told)
+
+
+def test_what_is_beside_the_test_part_is_not_taken_from_its_further_columns(brought):
+    frame, weights = FRAME[["age", "town"]], np.arange(1, 41)
+    test = frame[:8].assign(label="white", weights=100)
+    dataset, _ = brought(
+        (frame, FRAME["grape"].to_numpy(), weights),
+        test=(test, FRAME["grape"].to_numpy()[:8], weights[:8]),
+    )
+    assert np.array_equal(dataset.open_test()[1], dataset.train_labels[:8])
+    assert dataset.test_weights().tolist() == weights[:8].tolist()
+
+
+def test_targets_beside_a_test_part_may_be_called_otherwise(brought):
+    frame = FRAME[["age", "town", "grape"]]
+    beside = (frame[["age", "town"]][:8], FRAME["grape"][:8].rename("kind"))
+    dataset, _ = brought((frame[["age", "town"]], FRAME["grape"]), test=beside)
+    assert np.array_equal(dataset.open_test()[1], dataset.train_labels[:8])
+    dataset, _ = brought(frame, {"target": "grape"}, test=beside)
+    assert np.array_equal(dataset.open_test()[1], dataset.train_labels[:8])
+    with pytest.raises(DataError, match="`test` has y twice, in its column `grape` and by itself"):
+        brought(frame, {"target": "grape"}, test=(frame[:8], beside[1]))
+
+
+def test_a_test_part_with_one_hot_rows_needs_them_in_training(brought):
+    frame, numbers = FRAME[["age", "town"]], np.arange(40) % 3
+    hot = np.eye(3, dtype=int)[numbers]
+    dataset, _ = brought((frame, hot), test=(frame[:8], numbers[:8]))
+    assert np.array_equal(dataset.open_test()[1], numbers[:8])
+    with pytest.raises(DataError, match=r"test y must have the form of data y.*argmax"):
+        brought((frame, numbers), test=(frame[:8], hot[:8]))
+
+
+def test_many_one_hot_columns_are_classes(brought):
+    rows = np.eye(25, dtype=int)[np.arange(50) % 25]
+    frame = {"age": np.arange(50) / 7, "town": ["north", "south"] * 25}
+    dataset, _ = brought((frame, rows), test=False)
+    assert len(dataset.classes) == 25

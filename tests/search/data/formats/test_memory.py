@@ -136,6 +136,100 @@ def test_weights_stay_with_their_samples(brought):
     assert np.array_equal(dataset.train_extra("weights"), weights[rows])
 
 
+@pytest.mark.parametrize("form", ["arrays", "frames"])
+@pytest.mark.parametrize(
+    ("train", "test", "wanted", "told"),
+    [
+        ([2.0] * 40, [9.0, 1.0, 3.0, 0.0], ([2.0] * 40, [9.0, 1.0, 3.0, 0.0]), ""),
+        (None, [9.0, 1.0, 3.0, 0.0], ([1.0] * 40, [9.0, 1.0, 3.0, 0.0]), "data"),
+        ([2.0] * 40, None, ([2.0] * 40, [1.0] * 4), "test"),
+    ],
+    ids=["both", "test alone", "data alone"],
+)
+def test_weights_of_either_part_count_and_others_are_1(brought, form, train, test, wanted, told):
+    samples = ROWS if form == "arrays" else pandas.DataFrame(ROWS, columns=["a", "b", "c"])
+    data, part = (samples, HALVES), (samples[:4], HALVES[:4])
+    dataset, notices = brought(
+        data if train is None else (*data, np.array(train)),
+        test=part if test is None else (*part, np.array(test)),
+    )
+    assert dataset.train_extra("weights").tolist() == wanted[0]
+    assert dataset.test_weights().tolist() == wanted[1]
+    counted = [text for text in notices if "counts 1" in text]
+    assert [text.partition(" ")[0] for text in counted] == ([f"`{told}`"] if told else [])
+    assert dataset.column_names == (("x0", "x1", "x2") if form == "arrays" else ("a", "b", "c"))
+
+
+@pytest.mark.parametrize("weight", [np.nan, -1.0])
+def test_weights_of_a_test_part_are_checked(brought, weight):
+    with pytest.raises(DataError, match="of `test` must be finite numbers from 0; number 2 is"):
+        brought((ROWS, HALVES), test=(ROWS[:2], HALVES[:2], np.array([1.0, weight])))
+
+
+def test_weights_that_are_given_twice_are_refused(brought):
+    ones = np.ones(40)
+    for samples in (ROWS, pandas.DataFrame(ROWS, columns=["a", "b", "c"])):
+        with pytest.raises(DataError, match="weights are given twice"):
+            brought((samples, HALVES, ones), weights=ones)
+
+
+ONE_HOT = pandas.DataFrame(np.eye(3, dtype=int)[np.arange(40) % 3], columns=["p", "q", "r"])
+MIXED = ONE_HOT.assign(q=(np.arange(40) % 5 == 0).astype(int))
+WORDS = np.where(ROWS > 0, "high", "low")
+GAPS = np.where(np.arange(40)[:, None] == 5, np.nan, ROWS)
+FORMS = pytest.mark.parametrize(
+    "samples",
+    [ROWS, pandas.DataFrame(ROWS, columns=["a", "b", "c"]), WORDS, GAPS],
+    ids=["array", "frame", "words", "gaps"],
+)
+
+
+@FORMS
+@pytest.mark.parametrize(
+    ("task", "names", "kind"),
+    [
+        (None, ("0", "1", "2"), "classification"),
+        ("classification", ("0", "1", "2"), "classification"),
+        ("multi-label", ("p", "q", "r"), "multi-label"),
+        ("regression", ("p", "q", "r"), "regression"),
+    ],
+)
+def test_one_hot_targets_are_what_the_task_says(tmp_path, samples, task, names, kind):
+    test = (samples[:6], ONE_HOT[:6])
+    given = Given.of((samples, ONE_HOT), test=test)
+    dataset = bring(given, home=tmp_path, reading=Reading(task=task))
+    assert (dataset.task.name, dataset.task.names) == (kind, names)
+    wanted = ONE_HOT.to_numpy().argmax(axis=1) if kind == "classification" else ONE_HOT.to_numpy()
+    assert np.array_equal(dataset.train_labels, wanted)
+    assert np.array_equal(dataset.open_test()[1], wanted[:6])
+
+
+@FORMS
+def test_labels_stay_labels_where_the_test_part_has_one_each(brought, samples):
+    dataset, _ = brought((samples, MIXED), test=(samples[:6], ONE_HOT[:6]))
+    assert dataset.task.names == ("p", "q", "r")
+    assert np.array_equal(dataset.open_test()[1], ONE_HOT[:6])
+
+
+@FORMS
+@pytest.mark.parametrize("labels", [ONE_HOT, MIXED], ids=["one-hot", "labels"])
+def test_columns_of_y_belong_together_by_their_names(brought, samples, labels):
+    turned = (samples[:6], labels[:6][["r", "p", "q"]])
+    dataset, _ = brought((samples, labels), test=turned)
+    assert np.array_equal(dataset.open_test()[1], dataset.train_labels[:6])
+    other = turned[1].rename(columns={"r": "s"})
+    with pytest.raises(DataError, match="test y must have the columns of data y, p, q, r; got s,"):
+        brought((samples, labels), test=(samples[:6], other))
+
+
+def test_labels_of_other_names_are_other_data():
+    renamed = ONE_HOT.rename(columns={"p": "s"})
+    names = [
+        Given.of((ROWS, labels)).name(Reading(task="multi-label")) for labels in (ONE_HOT, renamed)
+    ]
+    assert len(set(names)) == 2
+
+
 @pytest.mark.parametrize(
     ("labels", "numbers", "names"),
     [
@@ -252,10 +346,22 @@ class Batches(keras.utils.PyDataset):
 plain = tf.data.Dataset.from_tensor_slices((X, y))
 hot = tf.data.Dataset.from_tensor_slices((X, one_hot))
 square = tf.data.Dataset.from_tensor_slices((X[:, :3], one_hot))
+pictures = np.arange(30 * 16, dtype="uint8").reshape(30, 4, 4)
+images = tf.data.Dataset.from_tensor_slices((pictures, y))
+weighted = tf.data.Dataset.from_tensor_slices((X, y, np.arange(30.0)))
+worded = tf.data.Dataset.from_tensor_slices((X, y.astype(str)))
+steps = np.arange(30 * 4 * 2.0).reshape(30, 4, 2)
+windows = tf.data.Dataset.from_tensor_slices((steps, X))
 for made, x, labels in [
     (plain, X, y),
     (plain.batch(7), X, y),
-    (plain.batch(10, drop_remainder=True), X, y),
+    (plain.batch(10, drop_remainder=True).rebatch(4), X, y),
+    (tf.data.Dataset.from_tensors((X, y)), X, y),
+    (images.batch(10, drop_remainder=True), pictures, y),
+    (images, pictures, y),
+    (weighted.batch(10, drop_remainder=True), X, y),
+    (worded.batch(10, drop_remainder=True), X, y.astype(str)),
+    (windows.batch(7), steps, X),
     (plain.shuffle(30, seed=1, reshuffle_each_iteration=False), None, None),
     (hot, X, one_hot),
     (hot.batch(3, drop_remainder=True), X, one_hot),
@@ -268,11 +374,18 @@ for made, x, labels in [
     if x is not None:
         assert np.array_equal(found.samples, x), made
         assert np.array_equal(found.labels, labels), made
-weighted = Given.of(tf.data.Dataset.from_tensor_slices((X, y, np.arange(30.0))).batch(4)).train
-assert weighted.weights.tolist() == list(range(30))
+assert Given.of(weighted.batch(4)).train.weights.tolist() == list(range(30))
 texts = tf.data.Dataset.from_tensor_slices((["a é", "b"], [0, 1])).batch(2)
 assert Given.of(texts).train.samples.tolist() == ["a é", "b"]
-for wrong in (plain.repeat(), plain.take(0), tf.data.Dataset.from_tensor_slices(X)):
+pairs = tf.data.Dataset.from_tensor_slices(((X, X + 1), y))
+for wrong in (
+    plain.repeat(),
+    plain.take(0),
+    tf.data.Dataset.from_tensor_slices(X),
+    windows,
+    plain.batch(10, drop_remainder=True),
+    pairs,
+):
     try:
         Given.of(wrong)
     except Exception as error:
@@ -291,6 +404,15 @@ def test_datasets_of_tensorflow_and_keras_are_gone_through_once():
         "DataError `data` must yield samples; it is empty",
         "DataError `data` must yield (samples, labels), or (samples, labels, weights); it yields"
         " a tensorflow.python.framework.ops.EagerTensor of shape (4,)",
+        *(
+            "DataError `data` must show whether it yields batches: samples and targets of an"
+            f" element have {rows} rows each, so it may be a batch of {rows} samples, or one sample"
+            f" with {rows} targets. Of batches leave out drop_remainder=True, or add .rebatch(32);"
+            " to single samples add .batch(32); or pass arrays (X, y)"
+            for rows in (4, 10)
+        ),
+        "DataError `data` must yield one array of samples, or a dictionary of arrays with the names"
+        " of the model's inputs; it yields a tuple of 2 entries without names",
     ]
 
 
