@@ -58,6 +58,14 @@ def predict(
         str | None,
         typer.Option(help="Column of a table with the paths of pictures. [default: the only one]"),
     ] = None,
+    decimal: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIGN",
+            help="Decimal sign of numbers in tables, `.` or `,`. [default: as the values show, or"
+            " as in the training file where they may be read in two ways]",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -82,7 +90,7 @@ def predict(
     if csv and json:
         raise SettingsError("`--csv` and `--json` are two forms of the output; give one")
     options: dict[str, Any] = {"top": top, "invert": invert, "column": column, "space": space}
-    options |= {"home": home, "notify": tell, "coverage": coverage}
+    options |= {"home": home, "notify": tell, "coverage": coverage, "decimal": decimal}
     if out is not None:
         if csv or json:
             raise SettingsError("`--out` writes CSV to a file; leave `--csv` and `--json` out")

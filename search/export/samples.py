@@ -15,8 +15,8 @@ from search.data.arrays import Array
 from search.data.encoders import ImageEncoder, TableEncoder
 from search.data.formats.archives import array_names, check_file, read_array, read_samples
 from search.data.formats.columns import Reader, is_number, is_supported
-from search.data.formats.frames import is_frame, new_rows
-from search.data.formats.tables import NewRows, check_width, open_table, read_rows
+from search.data.formats.frames import is_frame, new_rows, part_of
+from search.data.formats.tables import NewRows, check_width, open_table, read_rows, readers_of
 from search.data.reading import CATEGORY, DATE, NUMBER, Column, Reading
 from search.errors import DataError
 from search.export.folder import ModelFolder
@@ -197,7 +197,7 @@ def encode_rows(folder: Path, rows: Mapping[str, Any]) -> Array:
     lacking = [column.name for column in labels.columns if column.name not in rows]
     if lacking:
         raise DataError(f"rows must have the model's columns; missing: {', '.join(lacking)}")
-    stored = []
+    arrays: dict[str, Any] = {}
     for column in labels.columns:
         given = rows[column.name]
         try:
@@ -209,19 +209,24 @@ def encode_rows(folder: Path, rows: Mapping[str, Any]) -> Array:
                 f"`{column.name}` must be a sequence of numbers, texts, truth values or dates, all"
                 " of one type; it is not"
             )
+        arrays[column.name] = values
+    if len({len(values) for values in arrays.values()}) > 1:
+        counts = ", ".join(f"{len(values):,}" for values in arrays.values())
+        raise DataError(f"rows must have as many values in each column; got {counts}")
+    stored = []
+    part = part_of(pa.table(arrays), "rows")
+    for reader in readers_of(part, labels.columns, labels.reading):
+        column, values = reader.column, arrays[reader.column.name]
         # Numbers are seconds, as dates are stored.
         is_stored = column.type == DATE and pa.types.is_primitive(values.type)
         is_stored = is_stored and not pa.types.is_temporal(values.type)
-        reader = Reader(Column(column.name, NUMBER) if is_stored else column)
+        reader = Reader(Column(column.name, NUMBER)) if is_stored else reader
         found, wrong = reader.read(values)
         if wrong.any():
             row = int(wrong.argmax())
             fault = reader.fault(str(values[row].as_py()))
             raise DataError(f"rows, row {row + 1}: `{column.name}` {fault}.")
         stored.append(found)
-    if len({len(values) for values in stored}) > 1:
-        counts = ", ".join(f"{len(values):,}" for values in stored)
-        raise DataError(f"rows must have as many values in each column; got {counts}")
     return _taken(np.column_stack(stored), labels, "rows")
 
 
