@@ -17,6 +17,7 @@ from search.data.formats.archives import array_names, check_file, read_array, re
 from search.data.formats.columns import Reader, is_number, is_supported
 from search.data.formats.frames import is_frame, new_rows, part_of
 from search.data.formats.tables import NewRows, check_width, open_table, read_rows, readers_of
+from search.data.ranges import WHITE
 from search.data.reading import CATEGORY, DATE, NUMBER, Column, Reading
 from search.errors import DataError
 from search.export.folder import ModelFolder
@@ -258,6 +259,8 @@ def _pictures_of_table(path: Path, asked: Asked) -> Iterator[Sample]:
             yield _picture(each, asked)
         return
     pixels = pixels_in(path, names, encoder)
+    if asked.invert:
+        pixels = WHITE - pixels
     for row, one in enumerate(raw_samples(pixels, asked.labels), start=1):
         yield Sample(f"{path}, row {row}", one)
 

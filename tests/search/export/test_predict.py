@@ -14,12 +14,18 @@ import pytest
 from PIL import Image
 
 from search.cli.predict import _printable
-from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
+from search.data.encoders import (
+    ImageEncoder,
+    SequenceEncoder,
+    SeveralEncoder,
+    TableEncoder,
+    TextEncoder,
+)
 from search.data.ranges import BYTES, FRACTIONS, WHOLE, PixelRange
 from search.data.reading import Column, Reading
 from search.errors import DataError, SettingsError
 from search.export.folder import ModelFolder
-from search.export.labels import Labels
+from search.export.labels import InputLabels, Labels
 from search.export.predict import predict_arrays, predict_batches, predict_samples
 from search.export.samples import MAX_FILE_BYTES, encode_images, encode_rows, encoded_samples
 from search.tasks import Classification, Regression
@@ -35,6 +41,18 @@ ROWS = Labels(
     columns=COLUMNS,
 )
 IMAGES = Labels(Classification(("a", "b")), encoder=ImageEncoder((8, 8, 1), (8, 8, 1)))
+
+SEQUENCES = Labels(Classification(("a", "b")), encoder=SequenceEncoder(3, (0.0,), (1.0,)))
+SEVERAL = Labels(
+    Classification(("a", "b")),
+    encoder=SeveralEncoder(
+        (("left", TableEncoder((0.0,), (1.0,))), ("right", TableEncoder((0.0,), (1.0,))))
+    ),
+    inputs=(
+        InputLabels("left", columns=(Column("x0"),)),
+        InputLabels("right", columns=(Column("x0"),)),
+    ),
+)
 
 
 @pytest.fixture
@@ -304,6 +322,28 @@ def test_a_decimal_sign_that_would_be_ignored_is_refused(tmp_path, labels, decim
     ModelFolder(tmp_path).write("labels.json", json.dumps(labels.to_json()))
     with pytest.raises(SettingsError, match=re.escape(why)):
         predict_samples(tmp_path, ["new.csv"], decimal=decimal)
+
+
+@pytest.mark.parametrize(
+    ("labels", "takes"),
+    [(ROWS, "rows"), (TEXTS, "texts"), (SEQUENCES, "sequences"), (SEVERAL, "several inputs")],
+)
+@pytest.mark.parametrize("option", [{"invert": True}, {"column": "path"}])
+def test_options_for_pictures_are_refused_by_models_of_other_samples(
+    tmp_path, labels, takes, option
+):
+    ModelFolder(tmp_path).write("labels.json", json.dumps(labels.to_json()))
+    why = rf"`--{next(iter(option))}` .* of pictures; the model takes .*{takes}\. Leave the option"
+    with pytest.raises(SettingsError, match=why):
+        predict_samples(tmp_path, ["new.csv"], **option)
+    with pytest.raises(SettingsError, match=why):
+        next(predict_batches(tmp_path, ["new.csv"], **option))
+
+
+def test_a_column_without_a_table_is_refused(tmp_path):
+    ModelFolder(tmp_path).write("labels.json", json.dumps(IMAGES.to_json()))
+    with pytest.raises(SettingsError, match="no input is a table"):
+        predict_samples(tmp_path, ["one.png", "folder"], column="path")
 
 
 def test_a_folder_may_be_named_by_a_text_in_python(tmp_path):
