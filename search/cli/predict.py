@@ -150,7 +150,7 @@ class _Form(ABC):
 
 
 class _Classes(_Form):
-    """The most probable classes, one a line; in a file the most probable alone."""
+    """The most probable classes, one a line; in a file side by side."""
 
     @property
     def _has_sets(self) -> bool:
@@ -172,10 +172,14 @@ class _Classes(_Form):
         }
 
     def head(self) -> tuple[str, ...]:
-        return ("class", self._heading, *(("set",) if self._has_sets else ()))
+        own = ("class", self._heading)
+        ranks = range(2, len(self.found[0].values) + 1)
+        others = (f"{name}_{rank}" for rank in ranks for name in own)
+        return (*own, *others, *(("set",) if self._has_sets else ()))
 
     def cells(self, item: "Prediction") -> tuple[object, ...]:
-        return (*item.values[0], *(("|".join(item.held or ()),) if self._has_sets else ()))
+        ranked = (cell for pair in item.values for cell in pair)
+        return (*ranked, *(("|".join(item.held or ()),) if self._has_sets else ()))
 
     def table(self) -> "PlainTable":
         sets = {"set": lambda item: ", ".join(item.held or ()) or "none"} if self._has_sets else {}

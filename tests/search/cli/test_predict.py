@@ -1,0 +1,51 @@
+"""What `predict` prints and writes of predictions."""
+
+import csv
+import io
+
+import pytest
+
+from search.cli.predict import _form_of, _write_rows
+from search.export.predict import Prediction
+
+
+def written(found: list[Prediction]) -> list[dict[str, str]]:
+    """Return the rows of CSV."""
+    form, file = _form_of(found), io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(("input", *form.head()))
+    _write_rows(writer, form)
+    return list(csv.DictReader(io.StringIO(file.getvalue())))
+
+
+CLASSES = (("cat", 0.5), ("dog", 0.3), ("fox", 0.2))
+
+
+def test_several_classes_are_columns_of_csv():
+    found = [
+        Prediction("one", "classification", CLASSES, held=("cat", "dog")),
+        Prediction("two", "classification", CLASSES[::-1], held=()),
+    ]
+    first, second = written(found)
+    assert list(first.items()) == [
+        ("input", "one"),
+        ("class", "cat"),
+        ("probability", "0.5"),
+        ("class_2", "dog"),
+        ("probability_2", "0.3"),
+        ("class_3", "fox"),
+        ("probability_3", "0.2"),
+        ("set", "cat|dog"),
+    ]
+    assert (second["class"], second["class_3"], second["set"]) == ("fox", "cat", "")
+    (only,) = written([Prediction("one", "classification", CLASSES[:1], is_scored=True)])
+    assert list(only) == ["input", "class", "score"]
+
+
+def test_several_classes_of_an_output_are_columns_of_csv():
+    found = [
+        Prediction("one", "classification", CLASSES[:2], output="kind"),
+        Prediction("one", "regression", (("y", 1.5),), output="size"),
+    ]
+    assert [*written(found)[0].values()] == ["one", "cat", "0.5", "dog", "0.3", "1.5"]
+    assert "kind_class_2" in written(found)[0]
