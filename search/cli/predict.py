@@ -293,13 +293,14 @@ class _Outputs(_Form):
         names = dict.fromkeys(item.output for item in found)
         of = {name: [item for item in found if item.output == name] for name in names}
         self._forms = {name: _FORMS[own[0].task](own) for name, own in of.items()}
+        self._places = {id(item): place for place, item in enumerate(self.samples)}
 
     @property
     def samples(self) -> "list[Prediction]":
         return next(iter(self._forms.values())).found
 
     def _each(self, item: "Prediction") -> "Iterator[tuple[str, _Form, Prediction]]":
-        place = next(n for n, known in enumerate(self.samples) if known is item)
+        place = self._places[id(item)]
         for name, form in self._forms.items():
             yield name, form, form.found[place]
 

@@ -49,3 +49,24 @@ def test_several_classes_of_an_output_are_columns_of_csv():
     ]
     assert [*written(found)[0].values()] == ["one", "cat", "0.5", "dog", "0.3", "1.5"]
     assert "kind_class_2" in written(found)[0]
+
+
+def test_the_samples_of_several_outputs_are_gone_through_once():
+    walks = []
+
+    class Walked(list):
+        def __iter__(self):
+            walks.append(len(self))
+            return super().__iter__()
+
+    found = [
+        Prediction("same", "regression", ((output, float(n)),), output=output)
+        for output in ("a", "b")
+        for n in range(50)
+    ]
+    form = _form_of(found)
+    form._forms["a"].found = Walked(form.samples)
+    rows = io.StringIO()
+    _write_rows(csv.writer(rows, lineterminator="\n"), form)
+    assert rows.getvalue().splitlines() == [f"same,{n}.0,{n}.0" for n in range(50)]
+    assert walks == [50]
