@@ -2,11 +2,11 @@
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from csv import writer as csv_writer
 from functools import partial
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -179,7 +179,7 @@ class _Classes(_Form):
 
     def cells(self, item: "Prediction") -> tuple[object, ...]:
         ranked = (cell for pair in item.values for cell in pair)
-        return (*ranked, *(("|".join(item.held or ()),) if self._has_sets else ()))
+        return (*ranked, *((_joined(item.held or ()),) if self._has_sets else ()))
 
     def table(self) -> "PlainTable":
         sets = {"set": lambda item: ", ".join(item.held or ()) or "none"} if self._has_sets else {}
@@ -208,8 +208,8 @@ class _Labels(_Form):
         return ("labels", *names, *self._of_set(self.found[0], str))
 
     def cells(self, item: "Prediction") -> tuple[object, ...]:
-        given = "|".join(name for name, _ in item.labels)
-        sets = self._of_set(item, "|".join).values()
+        given = _joined(name for name, _ in item.labels)
+        sets = self._of_set(item, _joined).values()
         return (given, *(value for _, value in item.values), *sets)
 
     def table(self) -> "PlainTable":
@@ -336,6 +336,13 @@ _FORMS: dict[str, type[_Form]] = {
 
 def _form_of(found: "list[Prediction]") -> _Form:
     return _Outputs(found) if found[0].output else _FORMS[found[0].task](found)
+
+
+def _joined(names: "Iterable[str]") -> str:
+    """Return names with bars between them, as a line of CSV, so that they can be told apart."""
+    line = StringIO()
+    csv_writer(line, delimiter="|", lineterminator="").writerow(names)
+    return line.getvalue()
 
 
 def _print_csv(form: _Form) -> None:

@@ -3,8 +3,6 @@
 import csv
 import io
 
-import pytest
-
 from search.cli.predict import _form_of, _write_rows
 from search.export.predict import Prediction
 
@@ -70,3 +68,22 @@ def test_the_samples_of_several_outputs_are_gone_through_once():
     _write_rows(csv.writer(rows, lineterminator="\n"), form)
     assert rows.getvalue().splitlines() == [f"same,{n}.0,{n}.0" for n in range(50)]
     assert walks == [50]
+
+
+NAMES = ("a|b", "a", 'say "b"', "b, c")
+
+
+def test_joined_names_can_be_told_apart():
+    classes = tuple((name, 0.25) for name in NAMES)
+    found = [
+        Prediction("one", "classification", classes[:1], held=("a|b", "a")),
+        Prediction("two", "classification", classes[:1], held=("a", "b, c")),
+        Prediction("three", "classification", classes[:1], held=NAMES),
+    ]
+    sets = [row["set"] for row in written(found)]
+    assert sets[:2] == ['"a|b"|a', "a|b, c"]
+    assert next(csv.reader([sets[2]], delimiter="|")) == list(NAMES)
+    labels = tuple((name, 0.9) for name in NAMES)
+    (row,) = written([Prediction("one", "multi-label", labels, held=("a|b",), undecided=("a",))])
+    assert next(csv.reader([row["labels"]], delimiter="|")) == list(NAMES)
+    assert (row["sure"], row["undecided"]) == ('"a|b"', "a")
