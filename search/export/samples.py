@@ -290,6 +290,17 @@ def _several(given: str, asked: Asked) -> list[Sample]:
 def _rows_of_inputs(path: Path, asked: Asked) -> list[Sample]:
     """Return rows of a table that has the columns of all inputs."""
     parts = {each.name: asked.labels.part(each.name) for each in asked.labels.inputs}
+    owners: dict[str, list[str]] = {}
+    for name, part in parts.items():
+        for column in part.columns:
+            owners.setdefault(column.name, []).append(name)
+    shared = next((each for each, names in owners.items() if len(names) > 1), None)
+    if shared is not None:
+        raise DataError(
+            f"{path}: {listed(owners[shared])} each have a column `{shared}`, so one table cannot"
+            " hold the rows of all inputs. Give an .npz file with an array for each:"
+            f" {listed(parts)}"
+        )
     whole = replace(
         asked.labels,
         columns=tuple(column for part in parts.values() for column in part.columns),

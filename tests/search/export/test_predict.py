@@ -310,6 +310,24 @@ def test_a_model_of_an_earlier_version_takes_the_decimal_sign_of_the_file(tmp_pa
     assert encode_rows(tmp_path, {"price": ["999,5"], "other": ["0"]})[0, 0] == 999.5
 
 
+def test_a_table_for_inputs_with_a_column_of_the_same_name_is_refused(tmp_path, refusal):
+    (tmp_path / "rows.csv").write_text("x0,x1\n1,2\n")
+    message = refusal(SEVERAL, "rows.csv")
+    assert "left, right each have a column `x0`" in message
+    assert "Give an .npz file" in message
+
+
+@pytest.mark.parametrize("content", ["file,label\n", "file\n\n", "label"])
+def test_a_list_of_pictures_without_rows_is_refused(tmp_path, refusal, content):
+    (tmp_path / "list.csv").write_text(content)
+    assert "list.csv must contain rows of data; it has none" in refusal(IMAGES, "list.csv")
+    with pytest.raises(DataError, match="must contain rows of data"):
+        next(predict_batches(tmp_path / "model", ["list.csv"]))
+    if "file" in content:
+        with pytest.raises(DataError, match="must contain rows of data"):
+            predict_samples(tmp_path / "model", ["list.csv"], column="file")
+
+
 @pytest.mark.parametrize(
     ("labels", "decimal", "why"),
     [
