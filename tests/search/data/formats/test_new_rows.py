@@ -138,3 +138,40 @@ def test_a_table_kept_by_an_earlier_version_is_read_again_for_its_decimal_signs(
     meta.write_text(json.dumps(kept | {"format": 2}))
     assert Dataset.open(meta.parent).columns == (Column("price"),)
     assert trained(tmp_path, price=COMMA)[0].decimal == ","
+
+
+AGE = (Column("age"),)
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "values"),
+    [
+        ("AGE,x", AGE, [1]),
+        ("AGE,age", AGE, [2]),  # the same name goes first
+        ("x,Age", AGE, [2]),
+        ("Age,age", (Column("age"), Column("Age")), [2, 1]),
+        ("Age,AGE", (Column("AGE"), Column("x0")), None),
+        ("AGE,x", (Column("age"), Column("Age")), None),  # case tells the model's columns apart
+    ],
+)
+def test_a_column_may_differ_in_case(tmp_path, header, columns, values):
+    path = tmp_path / "new.csv"
+    path.write_text(f"{header}\n1,2\n")
+    if values is None:
+        with pytest.raises(DataError, match="missing: "):
+            read_rows(path, columns, Reading())
+    else:
+        assert read_rows(path, columns, Reading()).values.tolist() == [values]
+
+
+@pytest.mark.parametrize("header", ["Age,AGE", "AGE,Age"])
+def test_columns_of_which_several_may_be_meant_are_refused(tmp_path, header):
+    path = tmp_path / "new.csv"
+    path.write_text(f"{header}\n1,2\n")
+    first, second = header.split(",")
+    why = rf"must have one column `age`; `{first}` and `{second}` may be meant\. Rename"
+    with pytest.raises(DataError, match=why):
+        read_rows(path, AGE, Reading())
+    frame = pd.DataFrame({first: [1], second: [2]})
+    with pytest.raises(DataError, match=why):
+        new_rows(frame, AGE, Reading())
