@@ -175,3 +175,55 @@ def test_columns_of_which_several_may_be_meant_are_refused(tmp_path, header):
     frame = pd.DataFrame({first: [1], second: [2]})
     with pytest.raises(DataError, match=why):
         new_rows(frame, AGE, Reading())
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("x\n1\n\n2\n", 3),
+        ("x\r\n1\r\n\r\n2\r\n", 3),
+        ("x\n\n1\n2\n", 2),
+        ("x\n1\n2\n\n\n3", 4),
+        ('x\n"1"\n\n2\n', 3),
+    ],
+)
+@pytest.mark.parametrize("block", [4, 1 << 20])
+def test_an_empty_line_between_rows_of_one_column_is_refused(
+    tmp_path, monkeypatch, text, line, block
+):
+    monkeypatch.setattr("search.data.formats.csv.BLOCK_BYTES", block)
+    path = tmp_path / "new.csv"
+    path.write_bytes(text.encode())
+    with pytest.raises(DataError, match=rf"line {line} must have a value; it is empty.*Write NA"):
+        read_rows(path, (Column("x"),), Reading())
+
+
+@pytest.mark.parametrize("block", [4, 1 << 20])
+@pytest.mark.parametrize("text", ["x\n1\nNA\n2\n", 'x\n1\n""\n2\n\n\r\n', "x\r\n1\r\nnan\r\n2"])
+def test_a_missing_value_of_one_column_is_a_row(tmp_path, monkeypatch, text, block):
+    monkeypatch.setattr("search.data.formats.csv.BLOCK_BYTES", block)
+    path = tmp_path / "new.csv"
+    path.write_bytes(text.encode())
+    found = read_rows(path, (Column("x"),), Reading()).values
+    np.testing.assert_array_equal(found, [[1], [np.nan], [2]])
+
+
+def test_pandas_marks_a_missing_value_of_one_column(tmp_path):
+    path = tmp_path / "new.csv"
+    pd.DataFrame({"x": [1.5, None, 2.5]}).to_csv(path, index=False)
+    found = read_rows(path, (Column("x"),), Reading()).values
+    np.testing.assert_array_equal(found, [[1.5], [np.nan], [2.5]])
+
+
+def test_words_of_one_column_may_have_empty_lines_within_their_quotes(tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text('x\n"a\n\nb"\nc\n')
+    found = read_rows(path, (Column("x", "category", ("a\n\nb", "c")),), Reading()).values
+    assert found.tolist() == [[0], [1]]
+
+
+def test_empty_lines_between_rows_of_several_columns_are_no_rows(tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text("x,y\n1,2\n\n3,4\n")
+    found = read_rows(path, (Column("x"), Column("y")), Reading()).values
+    assert found.tolist() == [[1, 2], [3, 4]]
