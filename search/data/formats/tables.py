@@ -125,6 +125,8 @@ def write_table(
         if reading.header == "none":
             check_width(given["test"].name, len(given["test"].names), len(train.names))
         given["test"] = _like(given["test"], train, table)
+        if reading.decimal is None and any(c.decimal for c in table.layout.columns):
+            readers_of(given["test"], table.layout.columns, reading)  # raises for numbers in doubt
     taken = {split: _write(table, part, folder, split) for split, part in given.items()}
     if "test" not in given:
         notices += _split(table, taken["train"], reading, folder, train.name, has_test=has_test)

@@ -227,3 +227,19 @@ def test_empty_lines_between_rows_of_several_columns_are_no_rows(tmp_path):
     path.write_text("x,y\n1,2\n\n3,4\n")
     found = read_rows(path, (Column("x"), Column("y")), Reading()).values
     assert found.tolist() == [[1, 2], [3, 4]]
+
+
+def test_numbers_of_a_test_part_that_may_be_read_in_two_ways_are_refused(tmp_path):
+    for name, texts in (("train", PLAIN_COMMA), ("test", ["3.477", "1.250"]), ("good", COMMA)):
+        rows = {"x": texts * 20, "label": (["no", "yes"] * 40)[: len(texts) * 20]}
+        pd.DataFrame(rows).to_csv(tmp_path / f"{name}.csv", sep=";", index=False)
+
+    def loaded(test: str, decimal: str | None = None) -> np.ndarray:
+        both = f"csv:{tmp_path / 'train.csv'},{tmp_path / test}.csv"
+        reading = Reading(decimal=decimal, allow_duplicates=True)
+        return load(both, home=tmp_path / "home", reading=reading).open_test()[0]
+
+    with pytest.raises(DataError, match=r"test\.csv: `x` may be read in two ways.*no.* thousands"):
+        loaded("test")
+    assert loaded("test", ",")[0, 0] == 3477
+    assert loaded("good")[0, 0] == 1250.5
