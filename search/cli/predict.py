@@ -2,11 +2,11 @@
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from csv import writer as csv_writer
 from functools import partial
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,6 +58,14 @@ def predict(
         str | None,
         typer.Option(help="Column of a table with the paths of pictures. [default: the only one]"),
     ] = None,
+    decimal: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIGN",
+            help="Decimal sign of numbers in tables, `.` or `,`. [default: as the values show, or"
+            " as in the training file where they may be read in two ways]",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -82,7 +90,7 @@ def predict(
     if csv and json:
         raise SettingsError("`--csv` and `--json` are two forms of the output; give one")
     options: dict[str, Any] = {"top": top, "invert": invert, "column": column, "space": space}
-    options |= {"home": home, "notify": tell, "coverage": coverage}
+    options |= {"home": home, "notify": tell, "coverage": coverage, "decimal": decimal}
     if out is not None:
         if csv or json:
             raise SettingsError("`--out` writes CSV to a file; leave `--csv` and `--json` out")
@@ -142,7 +150,7 @@ class _Form(ABC):
 
 
 class _Classes(_Form):
-    """The most probable classes, one a line; in a file the most probable alone."""
+    """The most probable classes, one a line; in a file side by side."""
 
     @property
     def _has_sets(self) -> bool:
@@ -164,10 +172,14 @@ class _Classes(_Form):
         }
 
     def head(self) -> tuple[str, ...]:
-        return ("class", self._heading, *(("set",) if self._has_sets else ()))
+        own = ("class", self._heading)
+        ranks = range(2, len(self.found[0].values) + 1)
+        others = (f"{name}_{rank}" for rank in ranks for name in own)
+        return (*own, *others, *(("set",) if self._has_sets else ()))
 
     def cells(self, item: "Prediction") -> tuple[object, ...]:
-        return (*item.values[0], *(("|".join(item.held or ()),) if self._has_sets else ()))
+        ranked = (cell for pair in item.values for cell in pair)
+        return (*ranked, *((_joined(item.held or ()),) if self._has_sets else ()))
 
     def table(self) -> "PlainTable":
         sets = {"set": lambda item: ", ".join(item.held or ()) or "none"} if self._has_sets else {}
@@ -196,8 +208,8 @@ class _Labels(_Form):
         return ("labels", *names, *self._of_set(self.found[0], str))
 
     def cells(self, item: "Prediction") -> tuple[object, ...]:
-        given = "|".join(name for name, _ in item.labels)
-        sets = self._of_set(item, "|".join).values()
+        given = _joined(name for name, _ in item.labels)
+        sets = self._of_set(item, _joined).values()
         return (given, *(value for _, value in item.values), *sets)
 
     def table(self) -> "PlainTable":
@@ -281,13 +293,14 @@ class _Outputs(_Form):
         names = dict.fromkeys(item.output for item in found)
         of = {name: [item for item in found if item.output == name] for name in names}
         self._forms = {name: _FORMS[own[0].task](own) for name, own in of.items()}
+        self._places = {id(item): place for place, item in enumerate(self.samples)}
 
     @property
     def samples(self) -> "list[Prediction]":
         return next(iter(self._forms.values())).found
 
     def _each(self, item: "Prediction") -> "Iterator[tuple[str, _Form, Prediction]]":
-        place = next(n for n, known in enumerate(self.samples) if known is item)
+        place = self._places[id(item)]
         for name, form in self._forms.items():
             yield name, form, form.found[place]
 
@@ -323,6 +336,13 @@ _FORMS: dict[str, type[_Form]] = {
 
 def _form_of(found: "list[Prediction]") -> _Form:
     return _Outputs(found) if found[0].output else _FORMS[found[0].task](found)
+
+
+def _joined(names: "Iterable[str]") -> str:
+    """Return names with bars between them, as a line of CSV, so that they can be told apart."""
+    line = StringIO()
+    csv_writer(line, delimiter="|", lineterminator="").writerow(names)
+    return line.getvalue()
 
 
 def _print_csv(form: _Form) -> None:

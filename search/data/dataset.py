@@ -51,10 +51,10 @@ from search.tasks import (
 from spaces import ImageInput
 from tracking.records import Json
 
-FORMAT = 2
+FORMAT = 3
 # Of the first, tables hold float32, some pictures are too dark, and test parts that were held out
-# may hold copies of training samples.
-FORMATS = (1, FORMAT)
+# may hold copies of training samples. Of the second, tables lack the decimal signs of columns.
+FORMATS = (1, 2, FORMAT)
 FILE = "meta.json"
 _DAMAGES = (ArithmeticError, AttributeError, RecursionError)  # huge numbers and deep nesting
 MANY = 1000  # files that get a stamp each
@@ -155,6 +155,17 @@ class Manifest:
             *map(repr, self.outputs),
         )
 
+    @property
+    def is_current(self) -> bool:
+        """Whether this version would read the sources alike."""
+        return self.format == FORMAT or (self.format == 2 and not (self.columns or self.inputs))
+
+    @property
+    def signs(self) -> tuple[tuple[str | None, bool], ...]:
+        """The decimal signs of all columns, which sources of equal arrays may have differently."""
+        columns = [*self.columns, *(column for own in self.inputs for column in own.columns)]
+        return tuple((column.decimal, column.thousands) for column in columns)
+
     def write(self, folder: Path) -> None:
         """Write the manifest to a dataset's folder, replacing an existing one."""
         temporary = folder / f".{FILE}.{secrets.token_hex(4)}"
@@ -167,7 +178,7 @@ class Manifest:
 
         Sources that an earlier version read are forgotten: they may be read otherwise now.
         """
-        if self.format != FORMAT:
+        if not self.is_current:
             return replace(self, stamps=(stamp,), format=FORMAT)
         read = ([path for path, _, _ in stamp.files], stamp.reading)
         others = [s for s in self.stamps if ([p for p, _, _ in s.files], s.reading) != read]
@@ -233,7 +244,13 @@ def _parse(data: Any) -> Manifest:
 def _column(data: Any) -> Column:
     if isinstance(data, str):  # the first format
         return Column(data)
-    return Column(str(data["name"]), str(data["type"]), tuple(map(str, data["categories"])))
+    return Column(
+        str(data["name"]),
+        str(data["type"]),
+        tuple(map(str, data["categories"])),
+        data.get("decimal"),
+        bool(data.get("thousands", False)),
+    )
 
 
 MappedImages: TypeAlias = np.memmap[Any, np.dtype[np.uint8]]
@@ -493,7 +510,7 @@ def remembered(root: Path, name: str, stamp: Stamp, digest: str | None = None) -
             is_it = any(old.files == stamp.files for old in manifest.stamps)
         else:
             read = ((old.files, old.reading) for old in manifest.stamps)
-            is_it = manifest.format == FORMAT and (stamp.files, stamp.reading) in read
+            is_it = manifest.is_current and (stamp.files, stamp.reading) in read
         if is_it:
             return replace(dataset, source=stamp.source)
     return None
@@ -540,6 +557,8 @@ def keep(root: Path, arrays: Path, name: str, contents: Contents, stamp: Stamp) 
         # It exists: from another source, written by a faster process, or damaged.
         if _is_intact(folder, digest) and Manifest.read(folder).meaning == manifest.meaning:
             known = Manifest.read(folder).with_stamp(stamp)
+            if known.signs != manifest.signs:  # the others are read again when next needed
+                known = manifest
             replace(known, notices=contents.notices).write(folder)
         else:
             discard(folder)

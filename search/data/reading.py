@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,15 +26,22 @@ class Column:
             `truth`: 0 or 1; `date`: seconds since 1970 (UTC).
         categories: names of the values of a `category` column; of a `truth` column the two words of
             the file, false first; empty otherwise.
+        decimal: the decimal sign of a `number` column in the file that the values are from; None
+            where no text showed it. Equal columns may have been written with different signs.
+        thousands: whether that file separates thousands by the other sign.
     """
 
     name: str
     type: str = NUMBER
     categories: tuple[str, ...] = ()
+    decimal: str | None = field(default=None, compare=False)
+    thousands: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.type not in COLUMN_TYPES:
             raise ValueError(f"a column's type must be one of {COLUMN_TYPES}; got {self.type!r}")
+        if self.decimal not in (None, ".", ","):
+            raise ValueError(f"a column's decimal sign must be . or ,; got {self.decimal!r}")
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -374,7 +374,9 @@ def _check_table(encoder: TableEncoder, columns: tuple[Column, ...]) -> None:
 
 def _column_to_json(column: Column) -> dict[str, Any]:
     words = {"categories": list(column.categories)} if column.categories else {}
-    return {"name": column.name, "type": column.type, **words}
+    signs = {"decimal": column.decimal} if column.decimal else {}
+    thousands = {"thousands": True} if column.thousands else {}
+    return {"name": column.name, "type": column.type, **words, **signs, **thousands}
 
 
 def _columns(data: Any) -> tuple[Column, ...]:
@@ -383,7 +385,13 @@ def _columns(data: Any) -> tuple[Column, ...]:
     if not all(isinstance(column, dict) for column in data):
         return tuple(map(Column, _names(data, "columns")))  # the first version
     columns = tuple(
-        Column(name, str(column["type"]), _names(column.get("categories", []), "categories"))
+        Column(
+            name,
+            str(column["type"]),
+            _names(column.get("categories", []), "categories"),
+            column.get("decimal"),
+            bool(column.get("thousands", False)),
+        )
         for column in data
         for name in _names([column["name"]], "columns")
     )

@@ -95,7 +95,7 @@ def listed_pictures(path: Path, part: "Part", column: str | None) -> Iterator[Pa
         column: that has the paths; None for the only one whose first value is a file.
 
     Raises:
-        DataError: no column has paths, or several have.
+        DataError: no column has paths, or several have; or there is no row.
     """
     wanted = [column] if column is not None else list(part.names)
     if column is not None and column not in part.names:
@@ -112,6 +112,8 @@ def listed_pictures(path: Path, part: "Part", column: str | None) -> Iterator[Pa
                     f"{path}, row {row}: `{column}` must be the path of a picture; it is empty"
                 )
             yield path.parent / str(value)
+    if not row:
+        raise DataError(f"{path} must contain rows of data; it has none")
 
 
 def _column_of_files(path: Path, first: dict[str, object]) -> str:

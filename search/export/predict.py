@@ -13,6 +13,7 @@ from search.errors import DataError, SettingsError
 from search.export.folder import ModelFolder
 from search.export.labels import Labels
 from search.export.loading import load_model, predicted_values
+from search.export.picture_files import is_table
 from search.export.samples import (
     Asked,
     Sample,
@@ -38,6 +39,8 @@ from search.tasks import (
 from search.tasks.multi_label import THRESHOLD
 from spaces import cause_of
 from tracking.text import Notify, listed, unheard
+
+_SAMPLES = {"image": "pictures", "text": "texts", "table": "rows", "sequence": "sequences"}
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def predict_samples(
     top: int | None = None,
     invert: bool = False,
     column: str | None = None,
+    decimal: str | None = None,
     coverage: float | None = None,
     space: str | None = None,
     home: Path | None = None,
@@ -106,6 +110,8 @@ def predict_samples(
         top: number of classes to list; None for one.
         invert: invert the brightness of pictures first.
         column: of a table, with the paths of pictures; None for the only one that has some.
+        decimal: the decimal sign of numbers in tables, `.` or `,`; None: as the values show, or
+            as the training file has it where they may be read in two ways.
         coverage: how often sets of classes or labels, or intervals of numbers, are to hold the
             truth, above 0 and below 1; None for no sets.
         space: reference of the space with the code of the model's custom classes; that code runs.
@@ -117,10 +123,12 @@ def predict_samples(
 
     Raises:
         DataError: there is no exported model, or a sample cannot be read.
-        SettingsError: `top` for a model that has no classes, or a coverage that it cannot promise.
+        SettingsError: an option that the model or the inputs have no use for, or a coverage that
+            the model cannot promise.
     """
     opened = _Opened.of(folder, top, coverage)
-    samples = samples_of(given, Asked(opened.labels, invert, notify, column))
+    asked = _asked(Asked(opened.labels, invert, notify, column), given, decimal)
+    samples = samples_of(given, asked)
     if not samples:
         return []
     return opened.loaded(space, home).predictions(samples, top)
@@ -133,6 +141,7 @@ def predict_batches(
     top: int | None = None,
     invert: bool = False,
     column: str | None = None,
+    decimal: str | None = None,
     coverage: float | None = None,
     space: str | None = None,
     home: Path | None = None,
@@ -146,7 +155,8 @@ def predict_batches(
         DataError, SettingsError: as `predict_samples`, once a sample's turn has come.
     """
     opened, model = _Opened.of(folder, top, coverage), None
-    for samples in batches_of(given, Asked(opened.labels, invert, notify, column)):
+    asked = _asked(Asked(opened.labels, invert, notify, column), given, decimal)
+    for samples in batches_of(given, asked):
         model = model or opened.loaded(space, home)
         yield model.predictions(samples, top)
 
@@ -303,6 +313,38 @@ def _with_labels(one: Prediction, row: Array) -> Prediction:
     sure = tuple(name for name, (no, yes) in zip(named, row, strict=True) if yes and not no)
     open_ = tuple(name for name, (no, yes) in zip(named, row, strict=True) if no == yes)
     return replace(one, held=sure, undecided=open_)
+
+
+def _asked(asked: Asked, given: Sequence[str], decimal: str | None) -> Asked:
+    """Return how samples are to be read, with the decimal sign that was given.
+
+    Raises:
+        SettingsError: an option would be ignored.
+    """
+    labels = asked.labels
+    takes = "samples of several inputs" if labels.inputs else _SAMPLES[labels.kind]
+    for name, value, use in (
+        ("--invert", asked.invert, "swaps dark and bright of pictures"),
+        ("--column", asked.column is not None, "names a column with paths of pictures"),
+    ):
+        if value and labels.kind != "image":
+            raise SettingsError(f"`{name}` {use}; the model takes {takes}. Leave the option out.")
+    if asked.column is not None and not any(is_table(Path(each)) for each in given):
+        raise SettingsError(
+            "`--column` names a column of a table that lists pictures; no input is a table. Leave"
+            " the option out."
+        )
+    if decimal is None:
+        return asked
+    if decimal not in (".", ","):
+        raise SettingsError(f"`--decimal` must be `.` or `,`; got {decimal!r}")
+    kinds = {labels.part(each.name).kind for each in labels.inputs} or {labels.kind}
+    if kinds != {"table"}:
+        raise SettingsError(
+            f"`--decimal` is the decimal sign of tables; the model takes {takes}. Leave the option"
+            " out."
+        )
+    return replace(asked, labels=replace(labels, reading=replace(labels.reading, decimal=decimal)))
 
 
 def _check_top(labels: Labels, top: int | None) -> None:

@@ -15,8 +15,9 @@ from search.data.arrays import Array
 from search.data.encoders import ImageEncoder, TableEncoder
 from search.data.formats.archives import array_names, check_file, read_array, read_samples
 from search.data.formats.columns import Reader, is_number, is_supported
-from search.data.formats.frames import is_frame, new_rows
-from search.data.formats.tables import NewRows, check_width, open_table, read_rows
+from search.data.formats.frames import is_frame, new_rows, part_of
+from search.data.formats.tables import NewRows, check_width, open_table, read_rows, readers_of
+from search.data.ranges import WHITE
 from search.data.reading import CATEGORY, DATE, NUMBER, Column, Reading
 from search.errors import DataError
 from search.export.folder import ModelFolder
@@ -197,7 +198,7 @@ def encode_rows(folder: Path, rows: Mapping[str, Any]) -> Array:
     lacking = [column.name for column in labels.columns if column.name not in rows]
     if lacking:
         raise DataError(f"rows must have the model's columns; missing: {', '.join(lacking)}")
-    stored = []
+    arrays: dict[str, Any] = {}
     for column in labels.columns:
         given = rows[column.name]
         try:
@@ -209,19 +210,24 @@ def encode_rows(folder: Path, rows: Mapping[str, Any]) -> Array:
                 f"`{column.name}` must be a sequence of numbers, texts, truth values or dates, all"
                 " of one type; it is not"
             )
+        arrays[column.name] = values
+    if len({len(values) for values in arrays.values()}) > 1:
+        counts = ", ".join(f"{len(values):,}" for values in arrays.values())
+        raise DataError(f"rows must have as many values in each column; got {counts}")
+    stored = []
+    part = part_of(pa.table(arrays), "rows")
+    for reader in readers_of(part, labels.columns, labels.reading):
+        column, values = reader.column, arrays[reader.column.name]
         # Numbers are seconds, as dates are stored.
         is_stored = column.type == DATE and pa.types.is_primitive(values.type)
         is_stored = is_stored and not pa.types.is_temporal(values.type)
-        reader = Reader(Column(column.name, NUMBER) if is_stored else column)
+        reader = Reader(Column(column.name, NUMBER)) if is_stored else reader
         found, wrong = reader.read(values)
         if wrong.any():
             row = int(wrong.argmax())
             fault = reader.fault(str(values[row].as_py()))
             raise DataError(f"rows, row {row + 1}: `{column.name}` {fault}.")
         stored.append(found)
-    if len({len(values) for values in stored}) > 1:
-        counts = ", ".join(f"{len(values):,}" for values in stored)
-        raise DataError(f"rows must have as many values in each column; got {counts}")
     return _taken(np.column_stack(stored), labels, "rows")
 
 
@@ -253,6 +259,8 @@ def _pictures_of_table(path: Path, asked: Asked) -> Iterator[Sample]:
             yield _picture(each, asked)
         return
     pixels = pixels_in(path, names, encoder)
+    if asked.invert:
+        pixels = WHITE - pixels
     for row, one in enumerate(raw_samples(pixels, asked.labels), start=1):
         yield Sample(f"{path}, row {row}", one)
 
@@ -282,6 +290,17 @@ def _several(given: str, asked: Asked) -> list[Sample]:
 def _rows_of_inputs(path: Path, asked: Asked) -> list[Sample]:
     """Return rows of a table that has the columns of all inputs."""
     parts = {each.name: asked.labels.part(each.name) for each in asked.labels.inputs}
+    owners: dict[str, list[str]] = {}
+    for name, part in parts.items():
+        for column in part.columns:
+            owners.setdefault(column.name, []).append(name)
+    shared = next((each for each, names in owners.items() if len(names) > 1), None)
+    if shared is not None:
+        raise DataError(
+            f"{path}: {listed(owners[shared])} each have a column `{shared}`, so one table cannot"
+            " hold the rows of all inputs. Give an .npz file with an array for each:"
+            f" {listed(parts)}"
+        )
     whole = replace(
         asked.labels,
         columns=tuple(column for part in parts.values() for column in part.columns),

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.data.reading import DATE, LARGEST, NUMBER, TRUTH, Column
+from search.errors import DataError
+from tracking.text import joined
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,14 +41,28 @@ class Part:
     place: Callable[[int], str]
 
     def aligned(self, needed: Sequence[str]) -> "Part":
-        """Return the part with columns called as needed, where they differ only in case."""
-        own = dict.fromkeys(self.names)
-        lowered = {name.lower(): name for name in self.names}
-        renamed = {
-            name: lowered[name.lower()]
-            for name in needed
-            if name not in own and name.lower() in lowered and lowered[name.lower()] not in needed
-        }
+        """Return the part with columns called as needed, where they differ only in case.
+
+        Raises:
+            DataError: several columns may be meant.
+        """
+        own, wanted = set(self.names), set(needed)
+        alike: dict[str, list[str]] = {}
+        for name in self.names:
+            if name not in wanted:
+                alike.setdefault(name.lower(), []).append(name)
+        rivals = Counter(name.lower() for name in wanted)
+        renamed: dict[str, str] = {}
+        for name in needed:
+            found = alike.get(name.lower(), [])
+            if name in own or not found or rivals[name.lower()] > 1:  # there, or case tells
+                continue
+            if len(found) > 1:
+                raise DataError(
+                    f"{self.name} must have one column `{name}`; {joined(f'`{n}`' for n in found)}"
+                    " may be meant. Rename the right one, or leave the others out."
+                )
+            renamed[name] = found[0]
         if not renamed:
             return self
         back = {name: wanted for wanted, name in renamed.items()}

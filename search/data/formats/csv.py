@@ -326,8 +326,33 @@ def _unclosed(header: Header, line: int, error: csv.Error) -> DataError:
 
 def _read(header: Header, chosen: Sequence[str], wanted: "dict[str, pa.DataType]") -> Batches:
     with closing(read_blocks(header)) as blocks:
-        for batches in map_ahead(partial(_batches, header, tuple(chosen), wanted), blocks):
+        rows = _without_gaps(header, blocks) if len(header.names) == 1 else blocks
+        for batches in map_ahead(partial(_batches, header, tuple(chosen), wanted), rows):
             yield from batches
+
+
+def _without_gaps(header: Header, blocks: Iterator[Block]) -> Iterator[Block]:
+    """Yield the blocks of a table with one column.
+
+    Raises:
+        DataError: a line before the last row is empty. pandas leaves such lines out, spreadsheets
+            write them for missing values.
+    """
+    gap = 0
+    for block in blocks:
+        if gap or re.search(rb"(^|\n)\r?\n", block.text):
+            rows, line = _rows(_lines(block.text), header.delimiter), block.line
+            with suppress(csv.Error):  # Arrow tells what is wrong
+                for fields in rows:
+                    if fields and gap:
+                        raise DataError(
+                            f"{header.path}, line {gap} must have a value; it is empty, which in a"
+                            " table with one column may be a missing value or no row. Write NA for"
+                            " a missing value, or delete the line."
+                        )
+                    gap = gap if fields or gap else line
+                    line = block.line + rows.line_num  # type: ignore[attr-defined]
+        yield block
 
 
 def _batches(

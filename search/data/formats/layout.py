@@ -252,7 +252,7 @@ def _start_of(found: Survey) -> str:
 def _asked(part: Part, found: Survey, kind: str, decimals: Decimals) -> Reader:
     """Return the reader for a type that was asked for; raise DataError if a value is not of it."""
     sign = decimals.sign(found)
-    column = Column(found.name, kind)
+    column = decimals.number_column(found) if kind == NUMBER else Column(found.name, kind)
     if kind == CATEGORY:
         column = Column(found.name, kind, _sorted(found.counts))
     elif kind == TRUTH:
@@ -274,7 +274,7 @@ def _kind(part: Part, found: Survey, decimals: Decimals) -> Reader | str:
     if not found.given:
         return "without values"
     if found.number_sign is not None:
-        return Reader(Column(name, NUMBER), decimals.sign(found))
+        return Reader(decimals.number_column(found), decimals.sign(found))
     if found.is_all(TRUTH):
         if found.types == {TRUTH}:
             return Reader(Column(name, TRUTH, ("False", "True")))

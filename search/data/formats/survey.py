@@ -23,7 +23,7 @@ from search.data.formats.columns import (
     typed,
     words,
 )
-from search.data.reading import DATE, NUMBER, TRUTH, Reading
+from search.data.reading import DATE, NUMBER, TRUTH, Column, Reading
 from search.errors import DataError
 
 if TYPE_CHECKING:
@@ -235,19 +235,30 @@ def _surveyed(part: Part, surveys: dict[str, Survey]) -> dict[str, Survey]:
     return surveys
 
 
+_OTHER = {".": ",", ",": "."}
+
+
 class Decimals:
     """The decimal signs of a table's columns.
 
     A comma in `1,250` may be a decimal sign or separate thousands. Other values of the column
-    decide, then other columns; if nothing does, the table is refused.
+    decide, then other columns; if nothing does, the table is refused. Of new rows for a model the
+    training file decides what their own values leave open.
 
     Args:
         part: the table.
         surveys: of its columns.
         reading: may give the sign.
+        trained: of new rows: the columns of the model.
     """
 
-    def __init__(self, part: Part, surveys: Mapping[str, Survey], reading: Reading) -> None:
+    def __init__(
+        self,
+        part: Part,
+        surveys: Mapping[str, Survey],
+        reading: Reading,
+        trained: Sequence[Column] = (),
+    ) -> None:
         self._part = part
         self._given = reading.decimal
         numeric = [found for found in surveys.values() if found.number_sign is not None]
@@ -256,7 +267,25 @@ class Decimals:
         self._points = any(
             found.number_sign == "." and set(found.examples) == {"."} for found in numeric
         )
+        self._grouped = {  # decimal signs of columns in which the other separates thousands
+            found.number_sign
+            for found in numeric
+            if found.number_sign in _OTHER and _OTHER[found.number_sign] in found.examples
+        }
+        self._trained = {column.name: column for column in trained if column.decimal}
+        # A column that is surely written with another sign than in training.
+        self._changed = next(
+            (
+                found.name
+                for found in numeric
+                if found.number_sign not in ("both", self._sign_of(found.name, found.number_sign))
+            ),
+            None,
+        )
         self.notices: list[str] = []
+
+    def _sign_of(self, name: str, default: str | None) -> str | None:
+        return self._trained[name].decimal if name in self._trained else default
 
     def sign(self, found: Survey) -> str:
         """Return the decimal sign of a column.
@@ -267,12 +296,14 @@ class Decimals:
         if self._given is not None:
             return self._given
         if found.number_sign != "both":
-            sign = found.number_sign or "."
+            sign = found.number_sign or self._sign_of(found.name, ".") or "."
             if sign == "." and "," in found.examples and found.number_sign:
                 self._tell(found, "commas separate thousands")
-            elif sign == ",":
+            elif sign == "," and found.number_sign:
                 self._tell(found, "the comma is its decimal sign")
             return sign
+        if found.name in self._trained and found.examples:
+            return self._sign_as_trained(found, self._trained[found.name])
         if not ("," in found.examples or ("." in found.examples and set(self._sure) == {","})):
             return "."
         if set(found.examples) == {","} and len(self._sure) == 1:
@@ -281,13 +312,52 @@ class Decimals:
                 what = "are decimal signs" if sign == "," else "separate thousands"
                 self._tell(found, f"commas {what}, as `{other}` shows")
                 return sign
+        raise self._doubt(found)
+
+    def number_column(self, found: Survey) -> Column:
+        """Return a column of numbers, with the signs that its texts are read with.
+
+        Where they show none, such as `12`, those of the other columns count, if these agree.
+
+        Raises:
+            DataError: its decimal sign may be either.
+        """
+        sign = self.sign(found)
+        if found.types:
+            return Column(found.name, NUMBER)
+        if self._given is None and not found.examples:
+            if len(self._sure) != 1:
+                return Column(found.name, NUMBER)
+            (sign,) = self._sure
+        thousands = sign in self._grouped or _OTHER[sign] in found.examples
+        return Column(found.name, NUMBER, decimal=sign, thousands=thousands)
+
+    def _sign_as_trained(self, found: Survey, trained: Column) -> str:
+        """Return the sign of new values that may be read in two ways, as of the training file."""
+        sign = trained.decimal or "."
+        name = "comma" if sign == "," else "point"
+        if self._changed is not None:
+            why = (
+                f" In the training file its decimal sign is the {name}, but"
+                f" `{self._changed}` is written with another than there."
+            )
+            raise self._doubt(found, why)
+        if _OTHER[sign] in found.examples and not trained.thousands:
+            raise self._doubt(
+                found,
+                f" In the training file the decimal sign is the {name}, and nothing separates"
+                " thousands.",
+            )
+        return sign
+
+    def _doubt(self, found: Survey, why: str = "") -> DataError:
         text = found.examples.get(",") or found.examples["."]
         mark = "comma" if "," in text else "point"
         digits = re.sub(r"[,.]", "", text)
-        raise DataError(
+        return DataError(
             f"{self._part.name}: `{found.name}` may be read in two ways: in {text} and in all its"
             f" other values the {mark} may separate thousands ({digits}) or be the decimal sign"
-            f" ({text.replace(',', '.')}). Say which sign is the decimal one: `--decimal .` or"
+            f" ({text.replace(',', '.')}).{why} Say which sign is the decimal one: `--decimal .` or"
             " `--decimal ,`."
         )
 

@@ -35,7 +35,7 @@ from search.data.formats.layout import TARGETS, Roles, named_targets
 from search.data.formats.parquet import MAGIC, open_parquet
 from search.data.formats.rows import Rows, Table, Taken, read_batch, rows_of_groups
 from search.data.formats.several import Grouping, grouped
-from search.data.formats.survey import Decimals, Survey, survey
+from search.data.formats.survey import Decimals, survey
 from search.data.reading import DATE, NUMBER, Column, Reading
 from search.data.targets import named_as_known
 from search.errors import DataError, SettingsError
@@ -125,6 +125,8 @@ def write_table(
         if reading.header == "none":
             check_width(given["test"].name, len(given["test"].names), len(train.names))
         given["test"] = _like(given["test"], train, table)
+        if reading.decimal is None and any(c.decimal for c in table.layout.columns):
+            readers_of(given["test"], table.layout.columns, reading)  # raises for numbers in doubt
     taken = {split: _write(table, part, folder, split) for split, part in given.items()}
     if "test" not in given:
         notices += _split(table, taken["train"], reading, folder, train.name, has_test=has_test)
@@ -406,12 +408,7 @@ def rows_of(part: Part, columns: Sequence[Column], reading: Reading) -> NewRows:
     wanted = [column.name for column in columns]
     targets = _targets_in(part, reading, wanted)
     target = targets[0] if len(targets) == 1 else None
-    surveys = survey(part, wanted, [])
-    decimals = Decimals(part, _numeric(surveys, columns), reading)
-    readers = [
-        Reader(column, decimals.sign(surveys[column.name]) if column.type == NUMBER else ".")
-        for column in columns
-    ]
+    readers = readers_of(part, columns, reading)
     values, labels = [np.empty((0, len(columns)))], list[str | None]()
     start = 0
     for batch in part.read([*wanted, *([target] if target else [])], {}):
@@ -424,8 +421,17 @@ def rows_of(part: Part, columns: Sequence[Column], reading: Reading) -> NewRows:
     return NewRows(np.concatenate(values), _Places(part, start), known, len(part.names))
 
 
-def _numeric(surveys: Mapping[str, Survey], columns: Sequence[Column]) -> dict[str, Survey]:
-    return {c.name: surveys[c.name] for c in columns if c.type == NUMBER}
+def readers_of(part: Part, columns: Sequence[Column], reading: Reading) -> list[Reader]:
+    """Return what reads the columns of new rows for a model, in the model's order.
+
+    Raises:
+        DataError: the numbers of a column may be read in two ways.
+    """
+    numeric = [column.name for column in columns if column.type == NUMBER]
+    surveys = survey(part, numeric, [])
+    decimals = Decimals(part, surveys, reading, columns)
+    signs = {name: decimals.sign(found) for name, found in surveys.items()}
+    return [Reader(column, signs.get(column.name, ".")) for column in columns]
 
 
 def _targets_in(part: Part, reading: Reading, columns: Sequence[str]) -> list[str]:

@@ -33,7 +33,7 @@ MIXED = Labels(
         ((1, 2),),
     ),
     columns=(
-        Column("age"),
+        Column("age", decimal=",", thousands=True),
         Column("city", "category", ("bergen", "oslo", "voss")),
         Column("alive", "truth", ("no", "yes")),
         Column("seen", "date"),

@@ -14,13 +14,19 @@ import pytest
 from PIL import Image
 
 from search.cli.predict import _printable
-from search.data.inputs import ImageEncoder, TableEncoder, TextEncoder
+from search.data.encoders import (
+    ImageEncoder,
+    SequenceEncoder,
+    SeveralEncoder,
+    TableEncoder,
+    TextEncoder,
+)
 from search.data.ranges import BYTES, FRACTIONS, WHOLE, PixelRange
 from search.data.reading import Column, Reading
-from search.errors import DataError
+from search.errors import DataError, SettingsError
 from search.export.folder import ModelFolder
-from search.export.labels import Labels
-from search.export.predict import predict_arrays, predict_samples
+from search.export.labels import InputLabels, Labels
+from search.export.predict import predict_arrays, predict_batches, predict_samples
 from search.export.samples import MAX_FILE_BYTES, encode_images, encode_rows, encoded_samples
 from search.tasks import Classification, Regression
 
@@ -35,6 +41,18 @@ ROWS = Labels(
     columns=COLUMNS,
 )
 IMAGES = Labels(Classification(("a", "b")), encoder=ImageEncoder((8, 8, 1), (8, 8, 1)))
+
+SEQUENCES = Labels(Classification(("a", "b")), encoder=SequenceEncoder(3, (0.0,), (1.0,)))
+SEVERAL = Labels(
+    Classification(("a", "b")),
+    encoder=SeveralEncoder(
+        (("left", TableEncoder((0.0,), (1.0,))), ("right", TableEncoder((0.0,), (1.0,))))
+    ),
+    inputs=(
+        InputLabels("left", columns=(Column("x0"),)),
+        InputLabels("right", columns=(Column("x0"),)),
+    ),
+)
 
 
 @pytest.fixture
@@ -248,6 +266,102 @@ def test_rows_in_memory_are_encoded_as_those_in_a_file(tmp_path):
     }
     for rows in (frame, plain, plain | {"seen": ["1970-01-01 00:00:05", "1970-01-01", ""]}):
         np.testing.assert_allclose(encode_rows(tmp_path, rows), EXPECTED, rtol=1e-6)
+
+
+PRICES = Labels(
+    Classification(("a", "b")),
+    encoder=TableEncoder((0.0, 0.0), (1.0, 1.0)),
+    columns=(Column("price", decimal=",", thousands=True), Column("other", decimal=",")),
+)
+
+
+def test_the_decimal_signs_of_the_training_file_are_kept_with_the_model(tmp_path, monkeypatch):
+    found: list[np.ndarray] = []
+    monkeypatch.setattr("search.export.predict.load_tensorflow", lambda: None)
+    monkeypatch.setattr("search.export.predict.load_model", lambda *_, **__: None)
+    monkeypatch.setattr(
+        "search.export.predict._values",
+        lambda folder, model, inputs, labels: found.append(inputs) or np.zeros((len(inputs), 2)),
+    )
+    ModelFolder(tmp_path).write("labels.json", json.dumps(PRICES.to_json()))
+    path = tmp_path / "new.csv"
+    path.write_text("price;other\n3.477;0\n")
+    predict_samples(tmp_path, [str(path)])
+    assert found.pop()[0, 0] == 3477
+    predict_samples(tmp_path, [str(path)], decimal=".")
+    assert found.pop()[0, 0] == np.float32(3.477)
+    for batch in predict_batches(tmp_path, [str(path)], decimal="."):
+        assert len(batch) == 1
+    assert found.pop()[0, 0] == np.float32(3.477)
+    assert encode_rows(tmp_path, {"price": ["3.477"], "other": ["0"]})[0, 0] == 3477
+    assert encode_rows(tmp_path, {"price": [3.477], "other": [0]})[0, 0] == np.float32(3.477)
+    assert encoded_samples(pd.DataFrame({"price": ["3.477"], "other": [0]}), PRICES)[0, 0] == 3477
+    with pytest.raises(DataError, match="may be read in two ways"):
+        encode_rows(tmp_path, {"price": ["3.477"], "other": ["0.5"]})
+
+
+def test_a_model_of_an_earlier_version_takes_the_decimal_sign_of_the_file(tmp_path):
+    old = PRICES.to_json()
+    for column in old["columns"]:
+        column.pop("decimal")
+        column.pop("thousands", None)
+    ModelFolder(tmp_path).write("labels.json", json.dumps(old))
+    assert ModelFolder(tmp_path).labels() == PRICES
+    assert encode_rows(tmp_path, {"price": ["999,5"], "other": ["0"]})[0, 0] == 999.5
+
+
+def test_a_table_for_inputs_with_a_column_of_the_same_name_is_refused(tmp_path, refusal):
+    (tmp_path / "rows.csv").write_text("x0,x1\n1,2\n")
+    message = refusal(SEVERAL, "rows.csv")
+    assert "left, right each have a column `x0`" in message
+    assert "Give an .npz file" in message
+
+
+@pytest.mark.parametrize("content", ["file,label\n", "file\n\n", "label"])
+def test_a_list_of_pictures_without_rows_is_refused(tmp_path, refusal, content):
+    (tmp_path / "list.csv").write_text(content)
+    assert "list.csv must contain rows of data; it has none" in refusal(IMAGES, "list.csv")
+    with pytest.raises(DataError, match="must contain rows of data"):
+        next(predict_batches(tmp_path / "model", ["list.csv"]))
+    if "file" in content:
+        with pytest.raises(DataError, match="must contain rows of data"):
+            predict_samples(tmp_path / "model", ["list.csv"], column="file")
+
+
+@pytest.mark.parametrize(
+    ("labels", "decimal", "why"),
+    [
+        (ROWS, ";", "must be `.` or `,`; got ';'"),
+        (TEXTS, ",", "decimal sign of tables; the model takes texts"),
+        (IMAGES, ",", "decimal sign of tables; the model takes pictures"),
+    ],
+)
+def test_a_decimal_sign_that_would_be_ignored_is_refused(tmp_path, labels, decimal, why):
+    ModelFolder(tmp_path).write("labels.json", json.dumps(labels.to_json()))
+    with pytest.raises(SettingsError, match=re.escape(why)):
+        predict_samples(tmp_path, ["new.csv"], decimal=decimal)
+
+
+@pytest.mark.parametrize(
+    ("labels", "takes"),
+    [(ROWS, "rows"), (TEXTS, "texts"), (SEQUENCES, "sequences"), (SEVERAL, "several inputs")],
+)
+@pytest.mark.parametrize("option", [{"invert": True}, {"column": "path"}])
+def test_options_for_pictures_are_refused_by_models_of_other_samples(
+    tmp_path, labels, takes, option
+):
+    ModelFolder(tmp_path).write("labels.json", json.dumps(labels.to_json()))
+    why = rf"`--{next(iter(option))}` .* of pictures; the model takes .*{takes}\. Leave the option"
+    with pytest.raises(SettingsError, match=why):
+        predict_samples(tmp_path, ["new.csv"], **option)
+    with pytest.raises(SettingsError, match=why):
+        next(predict_batches(tmp_path, ["new.csv"], **option))
+
+
+def test_a_column_without_a_table_is_refused(tmp_path):
+    ModelFolder(tmp_path).write("labels.json", json.dumps(IMAGES.to_json()))
+    with pytest.raises(SettingsError, match="no input is a table"):
+        predict_samples(tmp_path, ["one.png", "folder"], column="path")
 
 
 def test_a_folder_may_be_named_by_a_text_in_python(tmp_path):

@@ -80,6 +80,15 @@ def test_a_table_lists_pictures_or_holds_their_pixels(place, table):
     np.testing.assert_allclose(values(found), expected, atol=1e-6)
 
 
+def test_a_table_of_inverted_pixels_is_turned_back(place, tmp_path):
+    folder, _, expected = place
+    frame = pd.read_csv(folder / "pixels.csv").drop(columns="label")
+    (255 - frame).to_csv(tmp_path / "inverted.csv", index=False)
+    given = [str(tmp_path / "inverted.csv")]
+    found = predict_samples(folder / "model", given, top=3, invert=True)
+    np.testing.assert_allclose(values(found), expected, atol=1e-6)
+
+
 def test_a_column_is_named_where_several_have_pictures(place):
     folder, _, expected = place
     given = [str(folder / "all" / "two.csv")]
