@@ -103,8 +103,15 @@ def batches_of(given: Sequence[str], asked: Asked) -> Iterator[list[Sample]]:
 
 
 def _read(given: Sequence[str], asked: Asked) -> Iterator[Sample]:
+    told = set[str]()
+
+    def once(notice: str) -> None:
+        if notice not in told:
+            told.add(notice)
+            asked.notify(notice)
+
     for text in given:
-        yield from _READERS[asked.labels.kind](text, asked)
+        yield from _READERS[asked.labels.kind](text, replace(asked, notify=once))
 
 
 def stacked(samples: Sequence[Any]) -> Any:
