@@ -404,7 +404,7 @@ def _columns(data: Any) -> tuple[Column, ...]:
 def _reading(data: Any) -> Reading:
     if not isinstance(data, dict):
         raise TypeError("reading must be an object")
-    known = {n: data[n] for n in ("target", "task", "header", "decimal") if n in data}
+    known = {n: data[n] for n in ("target", "task", "text", "header", "decimal") if n in data}
     if isinstance(known.get("target"), list):
         known["target"] = _names(known["target"], "target")
     if not all(isinstance(text, str) for name, text in known.items() if name != "target"):

@@ -99,13 +99,14 @@ def predict_samples(
     Args:
         folder: written by `export`.
         given: picture files for a model of images, folders with some, or tables that list them or
-            have a column for each pixel; texts, or files with one text a line, for a
-            model of texts; tables with the model's columns, in any order, as training reads them;
-            .npz or .npy files with sequences; for several inputs .npz files with an array for each,
-            or where all are rows tables with all their columns.
+            have a column for each pixel; texts, files with one text a line, or tables with a column
+            of texts, for a model of texts; tables with the model's columns, in any order, as
+            training reads them; .npz or .npy files with sequences; for several inputs .npz files
+            with an array for each, or where all are rows tables with all their columns.
         top: number of classes to list; None for one.
         invert: invert the brightness of pictures first.
-        column: of a table, with the paths of pictures; None for the only one that has some.
+        column: of a table, with the paths of pictures, None for the only one that has some; or with
+            the texts, None for that of the training data.
         coverage: how often sets of classes or labels, or intervals of numbers, are to hold the
             truth, above 0 and below 1; None for no sets.
         space: reference of the space with the code of the model's custom classes; that code runs.

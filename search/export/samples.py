@@ -1,7 +1,6 @@
 """Samples as a user gives them, in files or arrays, brought to an exported model's input."""
 
 import math
-import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,13 +29,13 @@ from search.export.picture_files import (
 )
 from search.export.pictures import read_picture
 from search.export.raw import pixels_of, raw_samples, raw_shape
+from search.export.text_files import check_size, is_file, texts_in
 from search.tasks import Classification, Regression, Task
 from search.tasks.models import count_of
 from tracking.text import Notify, listed
 
 # What arrays of sequences to predict may be called, where a file has several.
 SAMPLE_NAMES = ("x", "X", "x_test", "x_new")
-MAX_FILE_BYTES = 256 << 20  # of a file of texts or rows
 MAX_INPUT_BYTES = 2 << 30  # bytes of the model's input for all samples
 BATCH, BATCH_BYTES = 4096, 64 << 20  # samples that are predicted at a time, where they are many
 
@@ -64,7 +63,8 @@ class Asked:
         labels: of the model.
         invert: invert the brightness of pictures first.
         notify: takes notices on samples unlike those of the training.
-        column: with the paths of pictures, in tables; None for the only one that has some.
+        column: of tables, with the paths of pictures, None for the only one that has some; or with
+            the texts, None for that of the training data.
     """
 
     labels: Labels
@@ -330,10 +330,10 @@ def _sequences(given: str, asked: Asked) -> list[Sample]:
 
 def _texts(given: str, asked: Asked) -> list[Sample]:
     texts, labels = [given], asked.labels
-    if os.path.isfile(given):  # noqa: PTH113 - Path.is_file raises for a text of many words
-        texts = [line for line in _content(Path(given)).splitlines() if line.strip()]
-    if not texts:
-        raise DataError(f"{given} holds no text")
+    if is_file(given):
+        texts = texts_in(
+            Path(given), labels.reading, asked.column, width=labels.width, notify=asked.notify
+        )
     _check_amount(len(texts), labels)
     tokens = labels.encoder.encode(texts)
     return [Sample(text, row) for text, row in zip(texts, tokens, strict=True)]
@@ -395,8 +395,7 @@ def _encoded_input(values: Array, labels: Labels, origin: str) -> Array:
 
 
 def _read_rows(path: Path, labels: Labels) -> Array:
-    if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
-        raise _too_large(path)
+    check_size(path)
     found = read_rows(path, labels.columns, labels.reading)
     _check_places(str(path), found, labels)
     _check_amount(len(found.values), labels)
@@ -468,22 +467,6 @@ def _doubts(rows: Array, labels: Labels) -> Iterator[str]:
                 f"{unknown[number]:,} of {len(rows):,} rows have a {column.name} that is none of"
                 f" the {len(column.categories):,} categories known from training; it counts as none"
             )
-
-
-def _content(path: Path) -> str:
-    """Return a text file's content; reading is bounded, even for an endless device."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-        if len(content) > MAX_FILE_BYTES:
-            raise _too_large(path)
-        return content.decode("utf-8-sig")
-    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a name with a zero byte
-        raise DataError(f"{path} must be a text file in UTF-8; {error}") from error
-
-
-def _too_large(path: Path) -> DataError:
-    return DataError(f"{path} must have at most {MAX_FILE_BYTES:,} bytes; it has more. Split it.")
 
 
 def _size(labels: Labels) -> int:

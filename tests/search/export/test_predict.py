@@ -21,7 +21,8 @@ from search.errors import DataError
 from search.export.folder import ModelFolder
 from search.export.labels import Labels
 from search.export.predict import predict_arrays, predict_samples
-from search.export.samples import MAX_FILE_BYTES, encode_images, encode_rows, encoded_samples
+from search.export.samples import encode_images, encode_rows, encoded_samples
+from search.export.text_files import MAX_FILE_BYTES
 from search.tasks import Classification, Regression
 
 COLUMNS = (Column("width"), Column("height"))
