@@ -17,6 +17,7 @@ from search.export.loading import load_model, predicted_values
 from search.export.members import Member, refit, told_before
 from search.export.refit import Final, chosen_trial, same_dataset
 from search.export.samples import encoded_samples
+from search.notices import warnings_at_caller
 from search.quiet import load_tensorflow
 from search.studies import known_reader
 from search.tasks import MultiOutput
@@ -50,14 +51,17 @@ class OfSamples:
     def encode(self, samples: Any) -> Any:
         """Return the Keras model's input, `(n, ...)`, for samples as they were passed to the study.
 
+        What no training sample had, such as an unknown category, is told by a `search.Notice`.
+
         Args:
             samples: arrays, a frame with the study's columns (others are ignored), texts, or of
-                several inputs a dictionary by their names.
+                several inputs a dictionary by their names. Columns of frames are taken by their
+                names, those of arrays by their places.
 
         Raises:
             DataError: they are not like those of the study.
         """
-        return encoded_samples(samples, self.labels)
+        return encoded_samples(samples, self.labels, warnings_at_caller())
 
     def predict(self, samples: Any, **options: Any) -> Any:
         """Predict samples as they were passed to the study.

@@ -23,6 +23,7 @@ from search.export.samples import (
 )
 from search.export.samples import encode_images as encode_images
 from search.export.samples import encode_rows as encode_rows
+from search.notices import warnings_at_caller
 from search.quiet import load_tensorflow
 from search.tasks import (
     MULTI_LABEL,
@@ -202,15 +203,18 @@ def predict_arrays(
     *,
     space: str | None = None,
     home: Path | None = None,
+    notify: Notify | None = None,
 ) -> dict[str, Array]:
     """Predict samples of several inputs with an exported model.
 
     Args:
         folder: written by `export`, of a model with several inputs.
         given: the samples of each input by its name, as they were passed to the study: arrays of
-            images, rows or sequences, or texts.
+            images, rows or sequences, frames, or texts.
         space: reference of the space with the code of the model's custom classes; that code runs.
         home: the home whose studies are trusted to name that code.
+        notify: takes notices on rows unlike those of the training; None makes them Python
+            warnings.
 
     Returns:
         The values of each output by its name, float `(n, units)`: probabilities or scores of
@@ -227,8 +231,7 @@ def predict_arrays(
             f"{folder} has a model with one input, of kind {labels.kind}; `predict_samples` takes"
             " samples for it"
         )
-    arrays = {name: np.asarray(values) for name, values in given.items()}
-    inputs = encoded_inputs(arrays, labels, "what was passed")
+    inputs = encoded_inputs(given, labels, "what was passed", notify or warnings_at_caller())
     load_tensorflow()
     model = load_model(model_folder, labels, space=space, home=home)
     values = _values(model_folder, model, inputs, labels)

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+from search.data.formats.columns import Part
 from search.data.formats.rows import whole_texts
 from search.data.formats.tables import check_width, open_table
 from search.data.reading import Reading
@@ -141,6 +142,11 @@ def _column_of(path: Path, reading: Reading, column: str | None, width: int) -> 
             f"{path} must have the column `{column}` with the texts; it has {listed(part.names)}."
             " Name another with `--column`"
         )
+    return texts_in_part(part, column)
+
+
+def texts_in_part(part: Part, column: str) -> list[str]:
+    """Return the texts in a column of a table; missing ones are empty."""
     return [
         text for batch in part.read([column], {}) for text in whole_texts(batch[column]).to_pylist()
     ]
