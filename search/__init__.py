@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from search.api import Notice, StudyResult, compare_studies, load_study, run_study
+    from search.api import StudyResult, compare_studies, load_study, run_study
     from search.cli.live import progress
     from search.errors import DataError, FoldwiseError, SettingsError
+    from search.notices import Notice
     from search.sklearn import KerasSearchCV, KerasSearchRegressorCV
     from search.study.settings import StudySettings
 
@@ -23,7 +24,7 @@ _WHERE = {
     "compare_studies": "search.api:compare_studies",
     "load_study": "search.api:load_study",
     "StudyResult": "search.api:StudyResult",
-    "Notice": "search.api:Notice",
+    "Notice": "search.notices:Notice",
     "StudySettings": "search.study.settings:StudySettings",
     "FoldwiseError": "search.errors:FoldwiseError",
     "SettingsError": "search.errors:SettingsError",

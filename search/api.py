@@ -13,14 +13,10 @@ your own function.
 """
 
 import os
-import sys
-import sysconfig
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +25,8 @@ from numpy.typing import NDArray
 from search.data import Reading, known
 from search.data.folds import Folds
 from search.errors import FoldwiseError, SettingsError
+from search.notices import Notice as Notice
+from search.notices import warnings_at_caller as warnings_at_caller
 from search.quiet import load_tqdm
 from search.studies import known_study
 from search.study.autotune import ignored
@@ -57,18 +55,9 @@ if TYPE_CHECKING:
     from search.export.final import Exported
 
 
-# Notices that only say what takes time: a display shows that.
-_ROUTINE = ("Getting ", "Building models of ")
-_INSTALLED = ("site-packages", "dist-packages")
-_STANDARD = (sysconfig.get_path("stdlib"), "<frozen")
-
 load_tqdm()
 
 Display = Callable[[OpenStudy], AbstractContextManager[OnRecord]]
-
-
-class Notice(UserWarning):
-    """A notice for the user; the call went on."""
 
 
 class Figures(dict[str, Any]):
@@ -773,43 +762,6 @@ def data_folder(given: Path | str | None) -> Path | None:
 
 def _unseen(_: OpenStudy) -> AbstractContextManager[OnRecord]:
     return nullcontext(lambda _: None)
-
-
-def warnings_at_caller() -> Notify:
-    """Return a function that raises notices as Python warnings, at the line of the user's call.
-
-    Files of installed packages do not count, so that it is also found where scikit-learn calls an
-    estimator. A notice is told at every call, and once in each; those that only say what takes time
-    are left out.
-    """
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _is_ours(frame):
-        frame = frame.f_back
-    nearest = frame or sys._getframe(1)
-    while frame is not None and _is_installed(frame):
-        frame = frame.f_back
-    found = frame or nearest
-    place, line = found.f_code.co_filename, found.f_lineno
-    module, told = str(found.f_globals.get("__name__", "<unknown>")), dict[Any, Any]()
-
-    def warn(text: str) -> None:
-        if not text.startswith(_ROUTINE):
-            warnings.warn_explicit(text, Notice, place, line, module=module, registry=told)
-
-    return warn
-
-
-def _is_installed(frame: FrameType) -> bool:
-    place = frame.f_code.co_filename
-    return place.startswith(_STANDARD) or not set(_INSTALLED).isdisjoint(Path(place).parts)
-
-
-def _is_ours(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__")).partition(".")[0] in (
-        "search",
-        "spaces",
-        "tracking",
-    )
 
 
 _ARRAYS = {  # of predictions, as columns

@@ -28,8 +28,9 @@ def predict(
         typer.Argument(
             metavar="INPUT...",
             help="Picture files, folders with some, or tables that list them or have a column for"
-            " each pixel; texts, or files with one text a line; files with rows; .npz or .npy files"
-            " with sequences; or .npz files with an array for each of several inputs.",
+            " each pixel; texts, files with one text a line, or tables with a column of texts;"
+            " files with rows; .npz or .npy files with sequences; or .npz files with an array for"
+            " each of several inputs.",
         ),
     ],
     top: Annotated[
@@ -56,7 +57,10 @@ def predict(
     home: Home = DEFAULT_HOME,
     column: Annotated[
         str | None,
-        typer.Option(help="Column of a table with the paths of pictures. [default: the only one]"),
+        typer.Option(
+            help="Column of a table with the paths of pictures, or with texts. [default: the only"
+            " one with paths; of texts that of the training data]"
+        ),
     ] = None,
     decimal: Annotated[
         str | None,

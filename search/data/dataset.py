@@ -370,6 +370,14 @@ class Dataset:
         return Path(rest.split(",")[0]).stem or kind if colon else self.name
 
     @property
+    def was_resized(self) -> bool:
+        """Whether its images were pictures of any size, resized to that of all of them."""
+        kind = self.name.partition(":")[0]
+        return kind == "folder" or (
+            kind == "tfds" and any("all are resized to" in notice for notice in self.notices)
+        )
+
+    @property
     def train_samples(self) -> Samples:
         """Training samples, read-only.
 

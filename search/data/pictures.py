@@ -272,6 +272,22 @@ def flattened(
     return Image.fromarray(ranged.pixels(np.asarray(image))) if ranged and is_for_this else image
 
 
+BACKDROP = 0  # behind transparent parts of pictures in files, when they are trained on
+
+
+def enough_for(size: tuple[int, int]) -> int:
+    """Return the `at_least` of `open_picture` for a picture that gets this size."""
+    return 2 * max(size)
+
+
+def in_size(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return a picture with the (width, height) of all, as training resizes those in files.
+
+    It is bilinear and antialiased, and may change proportions.
+    """
+    return image if image.size == size else image.resize(size, Image.Resampling.BILINEAR)
+
+
 def _unranged(image: Image.Image) -> Images:
     values = np.nan_to_num(np.asarray(image, dtype=np.float64))
     tops = () if image.mode.startswith("I;16") else (1.0, 255.0)

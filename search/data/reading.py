@@ -157,7 +157,9 @@ class Reading:
     def of_rows(self) -> "Reading":
         """What reading rows for a model needs, whose columns are known."""
         target = self.target if isinstance(self.target, str) else ",".join(self.target or ())
-        return Reading(target=target or None, header=self.header, decimal=self.decimal)
+        return Reading(
+            target=target or None, text=self.text, header=self.header, decimal=self.decimal
+        )
 
     @property
     def key(self) -> str:

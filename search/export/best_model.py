@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -13,10 +13,11 @@ from search.export.evidence import Evidence
 from search.export.folder import ModelFolder
 from search.export.formats.writing import exportable
 from search.export.labels import Labels
-from search.export.loading import load_model
+from search.export.loading import load_model, predicted_values
 from search.export.members import Member, refit, told_before
 from search.export.refit import Final, chosen_trial, same_dataset
 from search.export.samples import encoded_samples
+from search.notices import warnings_at_caller
 from search.quiet import load_tensorflow
 from search.studies import known_reader
 from search.tasks import MultiOutput
@@ -50,14 +51,17 @@ class OfSamples:
     def encode(self, samples: Any) -> Any:
         """Return the Keras model's input, `(n, ...)`, for samples as they were passed to the study.
 
+        What no training sample had, such as an unknown category, is told by a `search.Notice`.
+
         Args:
             samples: arrays, a frame with the study's columns (others are ignored), texts, or of
-                several inputs a dictionary by their names.
+                several inputs a dictionary by their names. Columns of frames are taken by their
+                names, those of arrays by their places.
 
         Raises:
             DataError: they are not like those of the study.
         """
-        return encoded_samples(samples, self.labels)
+        return encoded_samples(samples, self.labels, warnings_at_caller())
 
     def predict(self, samples: Any, **options: Any) -> Any:
         """Predict samples as they were passed to the study.
@@ -65,7 +69,8 @@ class OfSamples:
         Args:
             samples: as `encode` takes them.
             options: of Keras's `predict`, such as `batch_size`; `verbose` is 0 where it is not
-                given.
+                given. Without effect where the input is float64, which Keras's `predict` rounds:
+                Foldwise's own batches are predicted then.
 
         Returns:
             Float `(n, units)`: of classes the probability of each in the order of `target_names`
@@ -75,11 +80,12 @@ class OfSamples:
         Raises:
             DataError: the samples are not like those of the study.
         """
-        inputs = self.encode(samples)
-        found = super().predict(inputs, **{"verbose": 0, **options})  # type: ignore[misc]
-        outputs = self.labels.outputs
-        model: Any = self
-        values = outputs.values(np.asarray(side_by_side(model, found, outputs.names)))
+        inputs, outputs, model = self.encode(samples), self.labels.outputs, cast(Any, self)
+        if _is_wide(inputs):  # Keras's own would round them to float32
+            values = predicted_values(model, inputs, self.labels)
+        else:
+            found = super().predict(inputs, **{"verbose": 0, **options})  # type: ignore[misc]
+            values = outputs.values(np.asarray(side_by_side(model, found, outputs.names)))
         task = self.labels.task
         return task.split_values(values) if isinstance(task, MultiOutput) else values
 
@@ -92,6 +98,14 @@ class OfSamples:
         """Return what copies and pickles are made of: Keras's own, and the labels."""
         with _plain(self):
             return _made_again, (self.__reduce__(), self.labels)
+
+
+def _is_wide(inputs: Any) -> bool:
+    """Say whether a model's input, or one of several, is float64."""
+    return any(
+        each.dtype == np.float64
+        for each in (inputs.values() if isinstance(inputs, dict) else [inputs])
+    )
 
 
 @contextmanager

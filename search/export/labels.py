@@ -106,6 +106,10 @@ class Labels:
             without, as in earlier versions.
         is_raw: whether the model takes raw samples, as `search.export.raw` says; else encoded ones,
             as those of versions before the fourth.
+        stretches: whether a picture in a file is read as those of the training were, which lost
+            their proportions where they had another size; else it is fitted into the size of
+            images that were trained on as they came. None of other samples, and where an earlier
+            version did not store it.
     """
 
     task: Task
@@ -119,6 +123,7 @@ class Labels:
     inputs: tuple[InputLabels, ...] = ()
     is_raw: bool = False
     conformal: Conformal | None = None
+    stretches: bool | None = None
 
     def __post_init__(self) -> None:
         if not self.outputs:
@@ -172,6 +177,7 @@ class Labels:
             **({"check": self.check} if self.check else {}),
             **({"reading": self.reading.given} if self.reading.given else {}),
             **({"width": self.width} if self.width else {}),
+            **({} if self.stretches is None else {"stretches": self.stretches}),
             **({"conformal": self.conformal.to_json()} if self.conformal else {}),
             **({"inputs": [_input_to_json(own) for own in self.inputs]} if self.inputs else {}),
             **(
@@ -205,6 +211,7 @@ def labels_from_json(data: Any) -> Labels:
         tuple(map(_input_from_json, data.get("inputs", ()))),
         _takes(data) == RAW,
         _conformal(data, task),
+        bool(data["stretches"]) if "stretches" in data else None,
     )
     if len(labels.check) > CHECKED or any(len(row) != task.units for row in labels.check):
         raise ValueError(f"check must be at most {CHECKED} rows of {task.units} values")
@@ -405,7 +412,7 @@ def _columns(data: Any) -> tuple[Column, ...]:
 def _reading(data: Any) -> Reading:
     if not isinstance(data, dict):
         raise TypeError("reading must be an object")
-    known = {n: data[n] for n in ("target", "task", "header", "decimal") if n in data}
+    known = {n: data[n] for n in ("target", "task", "text", "header", "decimal") if n in data}
     if isinstance(known.get("target"), list):
         known["target"] = _names(known["target"], "target")
     if not all(isinstance(text, str) for name, text in known.items() if name != "target"):

@@ -9,8 +9,11 @@ from PIL import Image, ImageOps
 from search.data.arrays import Array
 from search.data.encoders import ImageEncoder
 from search.data.pictures import (
+    BACKDROP,
     depth_of_picture,
+    enough_for,
     flattened,
+    in_size,
     open_picture,
     quiet_pillow,
     read_head,
@@ -21,6 +24,11 @@ from search.errors import DataError
 from search.export.labels import Labels
 from search.export.raw import raw_samples
 
+UNKNOWN_FIT = (
+    "pictures with transparent parts or other proportions than the training images' are fitted into"
+    " their size: the model was exported by an earlier version, which did not store how its own"
+    " pictures were read. If these were files in folders, export it again, as they were resized"
+)
 _CONTRAST = 64  # borders that differ by this much, of 255, have opposite polarity
 
 
@@ -42,9 +50,11 @@ class Picture:
 def read_picture(path: Path, labels: Labels, *, invert: bool = False) -> Picture:
     """Read a picture and convert it to a model's input.
 
-    It is turned upright, gets the training images' background behind transparent parts, becomes
-    grey or colour, is fitted into the training images' size with its proportions, and is padded or
-    resized like them.
+    A model that was trained on pictures in files gets it as these were read: upright, transparent
+    parts black, grey or colour, resized. For one that was trained on arrays it is turned upright,
+    gets the training images' background behind transparent parts, becomes grey or colour, and is
+    fitted into the training images' size with its proportions. Then it is padded or resized like
+    them.
 
     Args:
         path: a file in any format Pillow reads.
@@ -59,13 +69,19 @@ def read_picture(path: Path, labels: Labels, *, invert: bool = False) -> Picture
     if not isinstance(encoder, ImageEncoder):
         raise TypeError("a picture can only be read for a model of images")
     height, width, channels = encoder.native_shape
-    mode = "L" if channels == 1 else "RGB"
+    mode, size = "L" if channels == 1 else "RGB", (width, height)
+    stretches = bool(labels.stretches)
+    backdrop = BACKDROP if stretches else round(labels.background)
     with quiet_pillow():
-        image = open_picture(path)
+        image = open_picture(path, at_least=enough_for(size) if stretches else 0)
         ranged = _range_for(path, image, encoder)
         try:
             told = [*_cut(path, image), *_outside(path, image, ranged, mode)]
-            image = flattened(image, backdrop=round(labels.background), mode=mode, ranged=ranged)
+            if labels.stretches is None and (
+                image.has_transparency_data or width * image.height != height * image.width
+            ):
+                told.append(UNKNOWN_FIT)
+            image = flattened(image, backdrop=backdrop, mode=mode, ranged=ranged)
         except ValueError as error:  # a mode that Pillow cannot convert
             raise DataError(
                 f"{path}: {error}; save it as a PNG or JPEG in grey or colour"
@@ -73,15 +89,20 @@ def read_picture(path: Path, labels: Labels, *, invert: bool = False) -> Picture
     if invert:
         image = ImageOps.invert(image)
     border = _border_mean(np.asarray(image))
-    fitted = ImageOps.pad(
-        image,
-        (width, height),
-        method=Image.Resampling.BILINEAR,
-        color=round(border) if channels == 1 else (round(border),) * 3,
-    )
+    fitted = in_size(image, size) if stretches else _padded(image, size, round(border))
     pixels = np.asarray(fitted, dtype=np.uint8).reshape(1, height, width, channels)
     inverted = _opposite(border, labels.background)
     return Picture(raw_samples(pixels, labels)[0], inverted, tuple(told))
+
+
+def _padded(image: Image.Image, size: tuple[int, int], border: int) -> Image.Image:
+    """Return a picture fitted into a (width, height) with its proportions."""
+    return ImageOps.pad(
+        image,
+        size,
+        method=Image.Resampling.BILINEAR,
+        color=border if image.mode == "L" else (border,) * 3,
+    )
 
 
 def _range_for(path: Path, image: Image.Image, encoder: ImageEncoder) -> PixelRange | None:

@@ -24,6 +24,7 @@ from search.export.samples import (
 )
 from search.export.samples import encode_images as encode_images
 from search.export.samples import encode_rows as encode_rows
+from search.notices import warnings_at_caller
 from search.quiet import load_tensorflow
 from search.tasks import (
     MULTI_LABEL,
@@ -103,13 +104,14 @@ def predict_samples(
     Args:
         folder: written by `export`.
         given: picture files for a model of images, folders with some, or tables that list them or
-            have a column for each pixel; texts, or files with one text a line, for a
-            model of texts; tables with the model's columns, in any order, as training reads them;
-            .npz or .npy files with sequences; for several inputs .npz files with an array for each,
-            or where all are rows tables with all their columns.
+            have a column for each pixel; texts, files with one text a line, or tables with a column
+            of texts, for a model of texts; tables with the model's columns, in any order, as
+            training reads them; .npz or .npy files with sequences; for several inputs .npz files
+            with an array for each, or where all are rows tables with all their columns.
         top: number of classes to list; None for one.
         invert: invert the brightness of pictures first.
-        column: of a table, with the paths of pictures; None for the only one that has some.
+        column: of a table, with the paths of pictures, None for the only one that has some; or with
+            the texts, None for that of the training data.
         decimal: the decimal sign of numbers in tables, `.` or `,`; None: as the values show, or
             as the training file has it where they may be read in two ways.
         coverage: how often sets of classes or labels, or intervals of numbers, are to hold the
@@ -211,15 +213,18 @@ def predict_arrays(
     *,
     space: str | None = None,
     home: Path | None = None,
+    notify: Notify | None = None,
 ) -> dict[str, Array]:
     """Predict samples of several inputs with an exported model.
 
     Args:
         folder: written by `export`, of a model with several inputs.
         given: the samples of each input by its name, as they were passed to the study: arrays of
-            images, rows or sequences, or texts.
+            images, rows or sequences, frames, or texts.
         space: reference of the space with the code of the model's custom classes; that code runs.
         home: the home whose studies are trusted to name that code.
+        notify: takes notices on rows unlike those of the training; None makes them Python
+            warnings.
 
     Returns:
         The values of each output by its name, float `(n, units)`: probabilities or scores of
@@ -236,8 +241,7 @@ def predict_arrays(
             f"{folder} has a model with one input, of kind {labels.kind}; `predict_samples` takes"
             " samples for it"
         )
-    arrays = {name: np.asarray(values) for name, values in given.items()}
-    inputs = encoded_inputs(arrays, labels, "what was passed")
+    inputs = encoded_inputs(given, labels, "what was passed", notify or warnings_at_caller())
     load_tensorflow()
     model = load_model(model_folder, labels, space=space, home=home)
     values = _values(model_folder, model, inputs, labels)
@@ -323,16 +327,22 @@ def _asked(asked: Asked, given: Sequence[str], decimal: str | None) -> Asked:
     """
     labels = asked.labels
     takes = "samples of several inputs" if labels.inputs else _SAMPLES[labels.kind]
-    for name, value, use in (
-        ("--invert", asked.invert, "swaps dark and bright of pictures"),
-        ("--column", asked.column is not None, "names a column with paths of pictures"),
-    ):
-        if value and labels.kind != "image":
-            raise SettingsError(f"`{name}` {use}; the model takes {takes}. Leave the option out.")
-    if asked.column is not None and not any(is_table(Path(each)) for each in given):
+    if asked.invert and labels.kind != "image":
         raise SettingsError(
-            "`--column` names a column of a table that lists pictures; no input is a table. Leave"
-            " the option out."
+            f"`--invert` swaps dark and bright of pictures; the model takes {takes}. Leave the"
+            " option out."
+        )
+    if asked.column is not None and (labels.inputs or labels.kind not in ("image", "text")):
+        raise SettingsError(
+            "`--column` names a column with paths of pictures, or with texts; the model takes"
+            f" {takes}. Leave the option out."
+        )
+    tables = (
+        Path(each).is_file() if labels.kind == "text" else is_table(Path(each)) for each in given
+    )
+    if asked.column is not None and not any(tables):
+        raise SettingsError(
+            "`--column` names a column of a table; no input is a table. Leave the option out."
         )
     if decimal is None:
         return asked

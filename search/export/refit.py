@@ -242,6 +242,7 @@ class Final:
             outputs=outputs,
             reading=self.reading,
             width=self.dataset.width,
+            stretches=data.was_resized if data.kind == "image" else None,
             inputs=tuple(_labels_of_input(data.input(one.name), one.name) for one in data.inputs),
         )
 

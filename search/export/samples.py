@@ -1,8 +1,9 @@
 """Samples as a user gives them, in files or arrays, brought to an exported model's input."""
 
 import math
-import os
+import re
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -15,8 +16,16 @@ from search.data.arrays import Array
 from search.data.encoders import ImageEncoder, TableEncoder
 from search.data.formats.archives import array_names, check_file, read_array, read_samples
 from search.data.formats.columns import Reader, is_number, is_supported
-from search.data.formats.frames import is_frame, new_rows, part_of
-from search.data.formats.tables import NewRows, check_width, open_table, read_rows, readers_of
+from search.data.formats.frames import as_table, is_frame, part_of
+from search.data.formats.memory import as_array
+from search.data.formats.tables import (
+    NewRows,
+    check_width,
+    open_table,
+    read_rows,
+    readers_of,
+    rows_of,
+)
 from search.data.ranges import WHITE
 from search.data.reading import CATEGORY, DATE, NUMBER, Column, Reading
 from search.errors import DataError
@@ -31,14 +40,15 @@ from search.export.picture_files import (
 )
 from search.export.pictures import read_picture
 from search.export.raw import pixels_of, raw_samples, raw_shape
+from search.export.text_files import check_size, is_file, texts_in, texts_in_part
 from search.tasks import Classification, Regression, Task
 from search.tasks.models import count_of
-from tracking.text import Notify, listed
+from tracking.text import Notify, listed, unheard
 
 # What arrays of sequences to predict may be called, where a file has several.
 SAMPLE_NAMES = ("x", "X", "x_test", "x_new")
-MAX_FILE_BYTES = 256 << 20  # of a file of texts or rows
 MAX_INPUT_BYTES = 2 << 30  # bytes of the model's input for all samples
+_PLACE = re.compile(r"x(\d{1,9})")  # the name of an array's column
 BATCH, BATCH_BYTES = 4096, 64 << 20  # samples that are predicted at a time, where they are many
 
 
@@ -65,7 +75,8 @@ class Asked:
         labels: of the model.
         invert: invert the brightness of pictures first.
         notify: takes notices on samples unlike those of the training.
-        column: with the paths of pictures, in tables; None for the only one that has some.
+        column: of tables, with the paths of pictures, None for the only one that has some; or with
+            the texts, None for that of the training data.
     """
 
     labels: Labels
@@ -104,8 +115,15 @@ def batches_of(given: Sequence[str], asked: Asked) -> Iterator[list[Sample]]:
 
 
 def _read(given: Sequence[str], asked: Asked) -> Iterator[Sample]:
+    told = set[str]()
+
+    def once(notice: str) -> None:
+        if notice not in told:
+            told.add(notice)
+            asked.notify(notice)
+
     for text in given:
-        yield from _READERS[asked.labels.kind](text, asked)
+        yield from _READERS[asked.labels.kind](text, replace(asked, notify=once))
 
 
 def stacked(samples: Sequence[Any]) -> Any:
@@ -115,37 +133,52 @@ def stacked(samples: Sequence[Any]) -> Any:
     return np.stack(samples)
 
 
-def encoded_samples(samples: Any, labels: Labels) -> Any:
+def encoded_samples(samples: Any, labels: Labels, notify: Notify = unheard) -> Any:
     """Return a model's input for samples as they were passed to the study.
 
     Args:
-        samples: arrays of images, rows or sequences; a frame with the model's columns; texts; of
-            several inputs the samples of each by its name.
+        samples: arrays of images, rows or sequences; a frame with the model's columns, or with that
+            of the texts; texts; of several inputs the samples of each by its name, or a frame with
+            the columns of all.
         labels: of the model.
+        notify: takes notices on rows unlike those of the training.
 
     Raises:
         DataError: they are not like those of the study.
     """
+    origin, wanted = "the samples", [each.name for each in labels.inputs]
     if not labels.inputs:
-        return _encoded_like_training(samples, labels, "the samples")
+        only = samples
+        if isinstance(samples, Mapping) and len(samples) == 1 and not is_frame(samples):
+            only = next(iter(samples.values()))
+        return _encoded_like_training(only, labels, origin, notify)
+    is_named = isinstance(samples, Mapping) and set(samples) == set(wanted)
+    if is_frame(samples) and not is_named:
+        return _inputs_of_frame(samples, labels, origin, notify)
     if not isinstance(samples, Mapping):
         raise DataError(
             "the samples must be a dictionary with those of each input,"
-            f" {listed(each.name for each in labels.inputs)}; got a {type(samples).__name__}"
+            f" {listed(wanted)}; got a {type(samples).__name__}"
         )
-    return encoded_inputs({n: np.asarray(v) for n, v in samples.items()}, labels, "the samples")
+    return encoded_inputs(samples, labels, origin, notify)
 
 
-def encoded_inputs(given: Mapping[str, Array], labels: Labels, origin: str) -> dict[str, Array]:
-    """Return the model's inputs for arrays as they were passed to the study, by name."""
+def encoded_inputs(
+    given: Mapping[str, Any], labels: Labels, origin: str, notify: Notify = unheard
+) -> dict[str, Array]:
+    """Return the model's inputs for arrays and frames as they were passed to the study, by name."""
     wanted = [each.name for each in labels.inputs]
     if set(given) != set(wanted):
         raise DataError(
             f"{origin} must have the inputs of the model, {listed(wanted)}; got {listed(given)}"
         )
-    found = {
-        name: _encoded_input(given[name], labels.part(name), f"{origin}, {name}") for name in wanted
-    }
+    found = {}
+    for name in wanted:
+        part, what = labels.part(name), f"{origin}, {name}"
+        if is_frame(given[name]):
+            found[name] = _encoded_frame(given[name], part, what, notify)
+        else:
+            found[name] = _encoded_input(as_array(given[name], what), part, what, notify)
     counts = {name: len(encoded) for name, encoded in found.items()}
     if len(set(counts.values())) > 1 or not count_of(found):
         told = listed(f"{count:,} of {name}" for name, count in counts.items())
@@ -280,7 +313,7 @@ def _several(given: str, asked: Asked) -> list[Sample]:
             f" {listed(wanted)}; it lacks {listed(lacking)}"
         )
     arrays = {name: read_array(path, name) for name in wanted}
-    inputs = encoded_inputs(arrays, labels, str(path))
+    inputs = encoded_inputs(arrays, labels, str(path), asked.notify)
     return [
         Sample(f"{path}, sample {n + 1}", {name: each[n] for name, each in inputs.items()})
         for n in range(count_of(inputs))
@@ -310,9 +343,7 @@ def _rows_of_inputs(path: Path, asked: Asked) -> list[Sample]:
     for name, part in parts.items():
         own = values[:, start : start + len(part.columns)]
         start += len(part.columns)
-        encoded[name] = _taken(own, part, str(path))
-        for doubt in _doubts(own, part):
-            asked.notify(f"{path}: {doubt}")
+        encoded[name] = _taken_rows(own, part, str(path), asked.notify)
     return [
         Sample(f"{path}, row {n + 1}", {name: rows[n] for name, rows in encoded.items()})
         for n in range(len(values))
@@ -342,10 +373,10 @@ def _sequences(given: str, asked: Asked) -> list[Sample]:
 
 def _texts(given: str, asked: Asked) -> list[Sample]:
     texts, labels = [given], asked.labels
-    if os.path.isfile(given):  # noqa: PTH113 - Path.is_file raises for a text of many words
-        texts = [line for line in _content(Path(given)).splitlines() if line.strip()]
-    if not texts:
-        raise DataError(f"{given} holds no text")
+    if is_file(given):
+        texts = texts_in(
+            Path(given), labels.reading, asked.column, width=labels.width, notify=asked.notify
+        )
     _check_amount(len(texts), labels)
     tokens = labels.encoder.encode(texts)
     return [Sample(text, row) for text, row in zip(texts, tokens, strict=True)]
@@ -353,40 +384,125 @@ def _texts(given: str, asked: Asked) -> list[Sample]:
 
 def _rows(given: str, asked: Asked) -> list[Sample]:
     path, labels = Path(given), asked.labels
-    rows = _read_rows(path, labels)
-    encoded = _taken(rows, labels, str(path))
-    for doubt in _doubts(rows, labels):
-        asked.notify(f"{path}: {doubt}")
+    encoded = _taken_rows(_read_rows(path, labels), labels, str(path), asked.notify)
     return [Sample(f"{path}, row {n}", row) for n, row in enumerate(encoded, start=1)]
 
 
-def _encoded_like_training(samples: Any, labels: Labels, origin: str) -> Array:
+def _encoded_like_training(samples: Any, labels: Labels, origin: str, notify: Notify) -> Array:
     columns = labels.columns
+    if is_frame(samples):
+        return _encoded_frame(samples, labels, origin, notify)
+    rows = as_array(samples, origin)
     if labels.kind != "table":
-        return _encoded_input(np.asarray(samples), labels, origin)
-    frame = samples
-    if not is_frame(samples):
-        rows = np.asarray(samples)
-        if rows.ndim != 2 or rows.shape[1] != len(columns):
-            raise DataError(
-                f"{origin} must be rows of {len(columns)} columns, (n, {len(columns)}), or a frame"
-                f" that has them; got {rows.dtype} {rows.shape}"
-            )
-        if rows.dtype.kind in "biuf" and all(column.type == NUMBER for column in columns):
-            return _encoded_input(rows, labels, origin)
-        frame = {column.name: rows[:, n].tolist() for n, column in enumerate(columns)}
-    return _taken(new_rows(frame, columns, labels.reading).values, labels, origin)
+        return _encoded_input(rows, labels, origin, notify)
+    places = _places_of(columns, labels.width)
+    width = labels.width if places else len(columns)
+    if rows.ndim != 2 or rows.shape[1] != width:
+        raise DataError(
+            f"{origin} must be rows of {width} columns, (n, {width}), or a frame"
+            f" that has them; got {rows.dtype} {rows.shape}"
+        )
+    if places:
+        rows = rows[:, places]
+    if rows.dtype.kind in "biuf" and all(column.type == NUMBER for column in columns):
+        return _encoded_input(rows, labels, origin, notify)
+    frame = {column.name: rows[:, n].tolist() for n, column in enumerate(columns)}
+    return _encoded_frame(frame, labels, origin, notify)
 
 
-def _encoded_input(values: Array, labels: Labels, origin: str) -> Array:
+def _places_of(columns: Sequence[Column], width: int) -> list[int]:
+    """Return where the model's columns are in an array like that of the training.
+
+    Its columns have names by their places, as some of them may be left out. Empty of data that were
+    passed otherwise.
+    """
+    places = [match[1] for column in columns if (match := _PLACE.fullmatch(column.name))]
+    return [int(place) for place in places] if width and len(places) == len(columns) else []
+
+
+def _encoded_frame(frame: Any, labels: Labels, origin: str, notify: Notify) -> Array:
+    """Return the model's input for a frame, whose columns are taken by their names."""
+    if labels.kind == "text":
+        texts = _texts_of_frame(frame, labels, origin)
+        if blank := sum(not text.strip() for text in texts):
+            notify(f"{origin}: {blank:,} of {len(texts):,} texts are blank, and predicted as such")
+        return labels.encoder.encode(texts)
+    if labels.kind != "table":
+        raise DataError(
+            f"{origin} must be an array, as the model was trained on {labels.kind}s, which have no"
+            " names of columns; got a frame. Pass its values, such as frame.to_numpy(), in the"
+            " order of the training"
+        )
+    part = part_of(as_table(frame, origin), origin)
+    names = [column.name for column in labels.columns]
+    if all(map(_PLACE.fullmatch, names)) and not set(names) & set(part.names):
+        raise DataError(
+            f"{origin} must be an array, as the model was trained on one, whose columns have no"
+            f" names; got a frame with {listed(part.names)}. Pass its values, such as"
+            " frame.to_numpy(), in the order of the training"
+        )
+    rows = rows_of(part, labels.columns, labels.reading).values
+    return _taken_rows(rows, labels, origin, notify)
+
+
+def _texts_of_frame(frame: Any, labels: Labels, origin: str) -> list[str]:
+    column = labels.reading.text
+    if column is None:
+        raise DataError(
+            f"{origin} must be texts, (n,), as the model was not trained on a table; got a frame."
+            " Pass its column of texts"
+        )
+    part = part_of(as_table(frame, origin), origin).aligned([column])
+    if column not in part.names:
+        raise DataError(
+            f"{origin} must have the column `{column}` with the texts; it has {listed(part.names)}"
+        )
+    return texts_in_part(part, column)
+
+
+def _inputs_of_frame(frame: Any, labels: Labels, origin: str, notify: Notify) -> dict[str, Array]:
+    """Return the inputs of a frame with the columns of all, as it was passed with `input`."""
+    parts = {each.name: labels.part(each.name) for each in labels.inputs}
+    owners = Counter(column.name for part in parts.values() for column in part.columns)
+    shared = [name for name, count in owners.items() if count > 1]
+    if shared or any(part.kind != "table" for part in parts.values()):
+        raise DataError(
+            f"{origin} must be a dictionary with those of each input, {listed(parts)}; got a frame"
+        )
+    return {
+        name: _encoded_frame(frame, part, f"{origin}, {name}", notify)
+        for name, part in parts.items()
+    }
+
+
+def _taken_rows(rows: Array, labels: Labels, origin: str, notify: Notify) -> Array:
+    """Return the model's input for rows, and tell what no training row had."""
+    encoded = _taken(rows, labels, origin)
+    for doubt in _doubts(rows, labels):
+        notify(f"{origin}: {doubt}")
+    return encoded
+
+
+def _check_texts(values: Array, origin: str) -> None:
+    """Raise DataError for values that are no texts."""
+    if values.ndim != 1 or values.dtype.kind not in "UO":
+        raise DataError(f"{origin} must hold texts, (n,); got {values.dtype} {values.shape}")
+    wrong = next((n for n, text in enumerate(values.tolist()) if not isinstance(text, str)), None)
+    if wrong is not None:
+        raise DataError(
+            f"{origin} must hold texts; number {wrong + 1:,} is of type"
+            f" {type(values[wrong]).__name__}. Leave it out, or pass an empty text"
+        )
+
+
+def _encoded_input(values: Array, labels: Labels, origin: str, notify: Notify = unheard) -> Array:
     """Return the model's input for an array of one kind, as training reads it."""
     encoder, kind = labels.encoder, labels.kind
     if not values.size:
         raise DataError(f"{origin} must hold at least one sample; there is none")
     if kind == "text":
-        if values.ndim != 1 or values.dtype.kind not in "UO":
-            raise DataError(f"{origin} must hold texts, (n,); got {values.dtype} {values.shape}")
-        return encoder.encode([str(text) for text in values])
+        _check_texts(values, origin)
+        return encoder.encode(values.tolist())
     shape = (len(labels.columns),) if kind == "table" else raw_shape(encoder)
     if values.shape[1:] != shape and (*values.shape[1:], 1) == shape:
         values = values[..., np.newaxis]
@@ -401,14 +517,16 @@ def _encoded_input(values: Array, labels: Labels, origin: str) -> Array:
         if len(wrong) and kind != "table":
             place = tuple(wrong[0].tolist())
             raise DataError(f"{origin} must hold finite numbers; {list(place)} is {values[place]}")
-        return _taken(values.astype(np.float64), labels, origin)
+        wide = values.astype(np.float64)
+        if kind == "table":
+            return _taken_rows(wide, labels, origin, notify)
+        return _taken(wide, labels, origin)
     given: Array = raw_samples(pixels_of(values, encoder, origin), labels)
     return given
 
 
 def _read_rows(path: Path, labels: Labels) -> Array:
-    if path.is_file() and path.stat().st_size > MAX_FILE_BYTES:
-        raise _too_large(path)
+    check_size(path)
     found = read_rows(path, labels.columns, labels.reading)
     _check_places(str(path), found, labels)
     _check_amount(len(found.values), labels)
@@ -480,22 +598,6 @@ def _doubts(rows: Array, labels: Labels) -> Iterator[str]:
                 f"{unknown[number]:,} of {len(rows):,} rows have a {column.name} that is none of"
                 f" the {len(column.categories):,} categories known from training; it counts as none"
             )
-
-
-def _content(path: Path) -> str:
-    """Return a text file's content; reading is bounded, even for an endless device."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-        if len(content) > MAX_FILE_BYTES:
-            raise _too_large(path)
-        return content.decode("utf-8-sig")
-    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a name with a zero byte
-        raise DataError(f"{path} must be a text file in UTF-8; {error}") from error
-
-
-def _too_large(path: Path) -> DataError:
-    return DataError(f"{path} must have at most {MAX_FILE_BYTES:,} bytes; it has more. Split it.")
 
 
 def _size(labels: Labels) -> int:

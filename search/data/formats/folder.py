@@ -11,7 +11,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from search.data.answers import Found, Surroundings
 from search.data.arrays import (
@@ -29,9 +28,12 @@ from search.data.duplicates import numbered_digests, sample_digest, several
 from search.data.folds import held_out
 from search.data.formats.archives import expanded
 from search.data.pictures import (
+    BACKDROP,
     Head,
     depth_of_picture,
+    enough_for,
     flattened,
+    in_size,
     open_picture,
     quiet_pillow,
     read_head,
@@ -135,7 +137,7 @@ def fit_picture(path: Path, target: Target) -> Fitted:
     Raises:
         DataError: it cannot be read, or has another depth than the target.
     """
-    image = open_picture(path, at_least=2 * max(target.size))
+    image = open_picture(path, at_least=enough_for(target.size))
     depth, outside = depth_of_picture(image), 0
     if depth != target.depth:
         raise DataError(
@@ -145,13 +147,10 @@ def fit_picture(path: Path, target: Target) -> Fitted:
         if target.range is not None:
             values = np.asarray(image.convert(target.mode)) if depth == BYTES else values_of(image)
             outside = target.range.outside(values)
-        image = flattened(image, backdrop=0, mode=target.mode, ranged=target.range)
+        image = flattened(image, backdrop=BACKDROP, mode=target.mode, ranged=target.range)
     count = image.width * image.height * len(image.getbands())
-    was_resized = image.size != target.size
-    if was_resized:
-        image = image.resize(target.size, Image.Resampling.BILINEAR)
-    pixels = np.asarray(image, np.uint8).reshape(target.shape)
-    return Fitted(pixels, was_resized, outside, count)
+    pixels = np.asarray(in_size(image, target.size), np.uint8).reshape(target.shape)
+    return Fitted(pixels, image.size != target.size, outside, count)
 
 
 def survey_picture(path: Path) -> Survey:
@@ -173,7 +172,7 @@ def check_picture(path: Path) -> Path:
     """
     image = open_picture(path)
     with _convertible(path):
-        flattened(image, backdrop=0, mode="RGB")
+        flattened(image, backdrop=BACKDROP, mode="RGB")
         if depth_of_picture(image) != BYTES:
             values_of(image)
     return path

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from search.data.answers import Found, Surroundings
 from search.data.arrays import write_extras
-from search.data.checks import Contents
+from search.data.checks import Contents, InputContents
 from search.data.folds import held_out, joined_groups
 from search.data.formats.columns import dates
-from search.data.formats.frames import Frame, is_frame, write_frames
+from search.data.formats.frames import Frame, as_table, is_frame, write_frames
 from search.data.formats.layout import EXTRA_OPTIONS
 from search.data.formats.npz import Samples, samples_of, write_samples
 from search.data.formats.pairs import Pair, places_of, unweighted
@@ -63,6 +63,8 @@ class Part:
         weights: (n,), numbers.
         time: (n,), numbers or dates.
         names: of the columns of the labels, where they have any.
+        columns: of several inputs those that were passed as frames, with the names of their
+            columns.
     """
 
     samples: Array | dict[str, Array]
@@ -71,6 +73,7 @@ class Part:
     weights: Array | None = None
     time: Array | None = None
     names: tuple[str, ...] = ()
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def extras(self) -> dict[str, Array]:
@@ -107,6 +110,33 @@ class Part:
             return labels
         return labels[:, places_of(self.names, train.names)]
 
+    def samples_as(self, train: "Part") -> Array | dict[str, Array]:
+        """Return the samples with the columns of each frame in the order of a training part's.
+
+        Raises:
+            DataError: a frame lacks some, or only one of both is a frame.
+        """
+        if not isinstance(self.samples, dict):
+            return self.samples
+        found = dict(self.samples)
+        for name in dict.fromkeys([*train.columns, *self.columns]):
+            own, wanted = self.columns.get(name), train.columns.get(name)
+            if name not in found or (wanted is None and name not in _names(train.samples)):
+                continue  # told where inputs are compared
+            if own is None or wanted is None:
+                named = "`data`" if own is None else "`test`"
+                raise DataError(
+                    f"`test` must be of the same form as `data`: X[{name!r}] of both with named"
+                    f" columns, or both arrays; only {named} has names"
+                )
+            if lacking := [column for column in wanted if column not in own]:
+                raise DataError(
+                    f"test: X[{name!r}] must have the columns of the training part; missing:"
+                    f" {_some(lacking)}. It has {_some(own)}"
+                )
+            found[name] = found[name][:, [own.index(column) for column in wanted]]
+        return found
+
     def feed(self, digest: Any) -> None:
         """Add all it holds to a digest."""
         for name in ("samples", "labels", "groups", "weights", "time"):
@@ -116,6 +146,8 @@ class Part:
                     _feed(digest, f"{name} {of_input}", array[of_input])
             elif array is not None:
                 _feed(digest, name, array)
+        if self.columns:
+            digest.update(repr(sorted(self.columns.items())).encode())
         is_matrix = not isinstance(self.labels, dict) and self.labels.ndim == 2
         if self.names and is_matrix and not self.names_of_one_hot:
             digest.update(repr(self.names).encode())
@@ -131,6 +163,7 @@ class Given:
         has_test: False to use all samples for training, and have no test part.
         title: what the user calls the data; empty for what they are.
         notices: what the user should know.
+        width: number of columns of an array that became a frame, of which some may be left out.
     """
 
     train: Part | Frame
@@ -138,6 +171,7 @@ class Given:
     has_test: bool = True
     title: str = ""
     notices: tuple[str, ...] = ()
+    width: int = 0
 
     @classmethod
     def of(
@@ -174,7 +208,11 @@ class Given:
                     "`test` must be of the same form as `data`: both with named columns, or both"
                     f" arrays; only {named} has names"
                 )
-        return cls(train, part, test is not False, title, tuple(dict.fromkeys(notices)))
+        width = 0
+        if isinstance(train, Frame) and not is_frame(data) and not is_frame(_alone(data[0])):
+            width = as_array(_alone(data[0]), "X").shape[1]
+        told = tuple(dict.fromkeys(notices))
+        return cls(train, part, test is not False, title, told, width)
 
     @property
     def source(self) -> str:
@@ -235,7 +273,8 @@ class Given:
             test = self.test if isinstance(self.test, Frame) else None
             pair = Pair.of(self.train, test, reading)
             made = write_frames(pair.train, pair.test, pair.reading, folder, has_test=self.has_test)
-            return replace(made, notices=(*self.notices, *pair.notices, *made.notices))
+            notices = (*self.notices, *pair.notices, *made.notices)
+            return replace(made, notices=notices, width=self.width)
         options = ("target", "ignore", "types", "text", "input")
         named: list[str] = [name for name in options if name in reading.given]
         named += [name for name in EXTRA_OPTIONS.values() if name in reading.given]
@@ -278,7 +317,7 @@ class Given:
             _write(folder, split, samples, labels, rows)
             write_extras(folder, split, {name: held[rows] for name, held in extras.items()})
         if isinstance(self.test, Part):
-            test = _kinds_of(self.test.samples, "test X", samples, reading)
+            test = _kinds_of(self.test.samples_as(train), "test X", samples, reading)
             rows = np.arange(len(self.test))
             known = targets.like(test_labels, "test y")
             _write(folder, "test", test, known, rows)
@@ -301,7 +340,7 @@ class Given:
             samples.range if isinstance(samples, Samples) else None,
             task=task.name,
             outputs=task.parts if isinstance(task, MultiOutput) else (),
-            inputs=samples.contents if isinstance(samples, SeveralSamples) else (),
+            inputs=_inputs_of(samples, train.columns),
         )
 
 
@@ -318,6 +357,20 @@ def _kinds_of(
     if isinstance(like, SeveralSamples):
         raise DataError(f"{what} must be a dictionary of arrays, as the training samples are")
     return samples_of(given, what, like, reading.kind)
+
+
+def _inputs_of(
+    samples: Samples | SeveralSamples, columns: Mapping[str, tuple[str, ...]]
+) -> tuple[InputContents, ...]:
+    """Return what is stored of several inputs, with the names of a frame's columns."""
+    if not isinstance(samples, SeveralSamples):
+        return ()
+    return tuple(
+        replace(each, columns=tuple(map(Column, columns[each.name])))
+        if each.kind == "table" and each.name in columns
+        else each
+        for each in samples.contents
+    )
 
 
 def _write(
@@ -348,8 +401,10 @@ def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Fra
         return Frame.of(data, f"`{what}`", _beside(extras))
     is_pair = isinstance(data, tuple | list) and len(data) in (2, 3) and not _is_plain(data[0])
     if is_pair:
-        _check_order(data[0], {"y": data[1], **extras}, what)
-        _tell_of_index(data[0], what, notices)
+        data = (_alone(data[0]), *data[1:])
+        for each in data[0].values() if isinstance(data[0], Mapping) else data[:1]:
+            _check_order(each, {"y": data[1], **extras}, what)
+            _tell_of_index(each, what, notices)
     if is_pair and (is_frame(data[0]) or _needs_types(data[0])):
         _take_weights(extras, data[2] if len(data) == 3 else None, what)
         if isinstance(data[1], Mapping):
@@ -385,7 +440,29 @@ def _part(data: Any, what: str, notices: list[str], **extras: Any) -> Part | Fra
         if values is not None
     }
     _check_not_samples(samples, labels, what)
-    return Part(samples, labels, **given, names=names)
+    columns = _frames_in(data[0]) if is_pair else {}
+    return Part(samples, labels, **given, names=names, columns=columns)
+
+
+def _alone(samples: Any) -> Any:
+    """Return the samples of an only input, which may be in a dictionary by its name."""
+    if isinstance(samples, Mapping) and len(samples) == 1 and not is_frame(samples):
+        return next(iter(samples.values()))
+    return samples
+
+
+def _frames_in(samples: Any) -> dict[str, tuple[str, ...]]:
+    """Return the names of the columns of several inputs that are frames."""
+    if not isinstance(samples, Mapping):
+        return {}
+    found = {str(name): each for name, each in samples.items() if is_frame(each)}
+    return {
+        name: tuple(as_table(each, f"X[{name!r}]").column_names) for name, each in found.items()
+    }
+
+
+def _names(samples: Array | dict[str, Array]) -> tuple[str, ...]:
+    return tuple(samples) if isinstance(samples, dict) else ()
 
 
 def _take_weights(extras: dict[str, Any], weights: Any, what: str) -> None:

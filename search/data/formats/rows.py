@@ -165,14 +165,8 @@ class Rows:
 
     def texts(self) -> "Iterator[pa.Array]":
         """Yield arrays of texts; a missing one is empty."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         for batch in self._batches():
-            values = batch[self._table.names[0]]
-            if pa.types.is_dictionary(values.type):
-                values = values.cast(values.type.value_type)
-            yield pc.fill_null(values.cast(pa.large_string()), "")
+            yield whole_texts(batch[self._table.names[0]])
             self._take_others(batch)
 
     def _batches(self) -> Batches:
@@ -254,6 +248,16 @@ class Rows:
             places = coded.indices.to_numpy(zero_copy_only=False)
             self._of_group.append(np.array(known, np.int64)[places])
         self._start += batch.num_rows
+
+
+def whole_texts(values: "pa.Array") -> "pa.Array":
+    """Return the values of a column of texts as they are; a missing one is empty."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    return pc.fill_null(values.cast(pa.large_string()), "")
 
 
 def rows_of_groups(part: Part, name: str, groups: frozenset[str]) -> tuple[int, int, int]:

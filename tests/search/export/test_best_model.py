@@ -50,7 +50,7 @@ def test_the_best_model_takes_rows_as_they_are_and_is_the_exported_one_once_ther
     np.testing.assert_array_equal(model.predict(frame[["height", "city"]][:7]), found[:7])
     model.save(tmp_path / "plain.keras")
     plain = keras.saving.load_model(tmp_path / "plain.keras")
-    given = plain.predict(model.encode(frame), verbose=0)
+    given = np.asarray(plain(model.encode(frame)))  # Keras's `predict` rounds float64
     np.testing.assert_allclose(given, found[:, 1:] if given.shape[1] == 1 else found, atol=1e-6)
     assert not load_study(result.name, home=result.home.root).history.test_openings
     larger = keras.Sequential([model])
@@ -58,7 +58,8 @@ def test_the_best_model_takes_rows_as_they_are_and_is_the_exported_one_once_ther
     for name, whole in {"by_function": model, "within": larger}.items():
         keras.saving.save_model(whole, tmp_path / f"{name}.keras")
         loaded = keras.saving.load_model(tmp_path / f"{name}.keras")
-        np.testing.assert_allclose(loaded.predict(model.encode(frame), verbose=0), given, atol=1e-6)
+        encoded = model.encode(frame)
+        np.testing.assert_allclose(np.asarray(loaded(encoded)), np.asarray(whole(encoded)), 1e-6)
     for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):  # noqa: S301 # its own
         np.testing.assert_allclose(copied.predict(frame), found, atol=1e-6)
 
@@ -105,6 +106,33 @@ def test_the_best_model_of_numbers_and_of_pictures_with_values_of_their_own(tmp_
     assert found.shape == (80, 1)
     assert np.abs(found - 1e6).max() < 10_000  # in their own unit
     np.testing.assert_allclose(model.predict(list(pictures[:3])), found[:3], rtol=1e-6)
+
+
+def test_times_close_together_are_predicted_without_rounding_as_the_command_line_does(tmp_path):
+    import keras
+
+    from search.export.predict import predict_samples
+
+    def build(hp):
+        layers = [keras.layers.Input((2,)), keras.layers.Dense(hp.Int("units", 4, 8), "relu")]
+        return keras.Sequential([*layers, keras.layers.Dense(1)])
+
+    source = np.random.default_rng(0)
+    seconds = 1_700_000_000 + source.integers(0, 3600, 120)  # within an hour
+    frame = pd.DataFrame({"at": pd.to_datetime(seconds, unit="s"), "a": source.normal(size=120)})
+    costs = (seconds - seconds.min()) / 360.0
+    result = run_study(
+        build, data=(frame, costs), trials=1, home=tmp_path, notify=lambda _: None, **SMALL
+    )
+    result.export(tmp_path / "model", formats=["keras"], notify=lambda _: None)
+    model = result.best_model()
+    encoded = model.encode(frame)
+    assert encoded.dtype == np.float64
+    found = model.predict(frame, batch_size=16, verbose=0)
+    np.testing.assert_allclose(found, np.asarray(model(encoded)), rtol=1e-6)
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    printed = predict_samples(tmp_path / "model", [str(tmp_path / "new.csv")])
+    np.testing.assert_allclose(found[:, 0], [one.values[0][1] for one in printed], rtol=1e-6)
 
 
 def test_a_registered_class_of_the_users_own_is_written_under_its_name(tmp_path):

@@ -1,18 +1,21 @@
 import io
+import json
 import struct
 import warnings
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from search.data.formats.folder import Target, fit_picture
 from search.data.inputs import ImageEncoder
 from search.data.pictures import background
 from search.data.ranges import BYTES, FRACTIONS, WHOLE, PixelRange
 from search.errors import DataError
 from search.export.labels import Labels
-from search.export.pictures import read_picture
+from search.export.pictures import UNKNOWN_FIT, read_picture
 from search.tasks import Classification
 
 GREY = Labels(Classification(("a", "b")), encoder=ImageEncoder((28, 28, 1), (32, 32, 1)))
@@ -280,3 +283,67 @@ def test_the_range_is_kept_with_the_model(tmp_path):
     folder.write_labels(GREY)
     assert "pixel_range" not in (tmp_path / "labels.json").read_text()
     assert folder.labels() == GREY
+
+
+def colours(size: tuple[int, int], layers: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (*size, layers)).astype(np.uint8)
+
+
+NATIVE = {
+    "L": ImageEncoder((28, 24, 1), (28, 24, 1)),
+    "RGB": ImageEncoder((28, 24, 3), (28, 24, 3)),
+}
+
+
+@pytest.mark.parametrize("size", [(28, 24), (20, 80), (200, 30), (600, 500)])
+@pytest.mark.parametrize("file", ["RGB jpg", "RGB png", "RGBA png", "LA png", "P png", "L png"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_model_trained_on_files_reads_a_picture_as_its_training_did(tmp_path, size, file, mode):
+    kind, ending = file.split()
+    layers = {"L": 1, "LA": 2, "RGBA": 4}.get(kind, 3)
+    image = Image.fromarray(colours(size, layers).squeeze())
+    image = image.convert("RGB").quantize(16) if kind == "P" else image
+    options = {"transparency": 3} if kind == "P" else {}
+    path = saved(tmp_path, image, f"new.{ending}", **options)
+    labels = Labels(Classification(("a", "b")), NATIVE[mode], 200.0, stretches=True)
+    trained = fit_picture(path, Target((24, 28), mode, (24, 28))).pixels
+    picture = read_picture(path, labels)
+    np.testing.assert_array_equal(picture.pixels, trained)
+    assert picture.notices == ()
+
+
+def test_a_model_trained_on_files_of_other_values_reads_a_picture_as_its_training_did(tmp_path):
+    values = np.random.default_rng(0).integers(0, 4096, (9, 30)).astype("u2")
+    path = saved(tmp_path, Image.fromarray(values), "new.tif")
+    labels = replace(ranged(0, 4095, WHOLE), stretches=True)
+    target = Target((6, 4), "L", (6, 4), WHOLE, 0, labels.encoder.pixel_range)
+    np.testing.assert_array_equal(
+        read_picture(path, labels).pixels, fit_picture(path, target).pixels
+    )
+
+
+@pytest.mark.parametrize("stretches", [None, False, True])
+def test_how_the_training_pictures_were_read_is_kept_with_the_model(tmp_path, stretches):
+    from search.export.folder import ModelFolder
+
+    folder, labels = ModelFolder(tmp_path), replace(GREY, stretches=stretches)
+    folder.write_labels(labels)
+    assert ("stretches" in json.loads((tmp_path / "labels.json").read_text())) == (
+        stretches is not None
+    )
+    assert folder.labels() == labels
+
+
+@pytest.mark.parametrize(
+    ("image", "is_told"),
+    [
+        (Image.new("L", (28, 28)), False),
+        (Image.new("L", (56, 56)), False),
+        (Image.new("L", (28, 56)), True),
+        (Image.new("LA", (28, 28)), True),
+    ],
+)
+def test_what_an_earlier_version_did_not_store_is_told_where_it_matters(tmp_path, image, is_told):
+    path = saved(tmp_path, image)
+    assert read_picture(path, GREY).notices == ((UNKNOWN_FIT,) if is_told else ())
+    assert read_picture(path, replace(GREY, stretches=False)).notices == ()

@@ -27,7 +27,8 @@ from search.errors import DataError, SettingsError
 from search.export.folder import ModelFolder
 from search.export.labels import InputLabels, Labels
 from search.export.predict import predict_arrays, predict_batches, predict_samples
-from search.export.samples import MAX_FILE_BYTES, encode_images, encode_rows, encoded_samples
+from search.export.samples import encode_images, encode_rows, encoded_samples
+from search.export.text_files import MAX_FILE_BYTES
 from search.tasks import Classification, Regression
 
 COLUMNS = (Column("width"), Column("height"))
@@ -343,25 +344,37 @@ def test_a_decimal_sign_that_would_be_ignored_is_refused(tmp_path, labels, decim
 
 
 @pytest.mark.parametrize(
-    ("labels", "takes"),
-    [(ROWS, "rows"), (TEXTS, "texts"), (SEQUENCES, "sequences"), (SEVERAL, "several inputs")],
+    ("labels", "takes", "option"),
+    [
+        (ROWS, "rows", {"invert": True}),
+        (TEXTS, "texts", {"invert": True}),
+        (SEQUENCES, "sequences", {"invert": True}),
+        (SEVERAL, "several inputs", {"invert": True}),
+        (ROWS, "rows", {"column": "path"}),
+        (SEQUENCES, "sequences", {"column": "path"}),
+        (SEVERAL, "several inputs", {"column": "path"}),
+    ],
 )
-@pytest.mark.parametrize("option", [{"invert": True}, {"column": "path"}])
 def test_options_for_pictures_are_refused_by_models_of_other_samples(
     tmp_path, labels, takes, option
 ):
     ModelFolder(tmp_path).write("labels.json", json.dumps(labels.to_json()))
-    why = rf"`--{next(iter(option))}` .* of pictures; the model takes .*{takes}\. Leave the option"
+    why = (
+        rf"`--{next(iter(option))}` .* of pictures.*; the model takes .*{takes}\. Leave the option"
+    )
     with pytest.raises(SettingsError, match=why):
         predict_samples(tmp_path, ["new.csv"], **option)
     with pytest.raises(SettingsError, match=why):
         next(predict_batches(tmp_path, ["new.csv"], **option))
 
 
-def test_a_column_without_a_table_is_refused(tmp_path):
-    ModelFolder(tmp_path).write("labels.json", json.dumps(IMAGES.to_json()))
+@pytest.mark.parametrize(
+    ("labels", "given"), [(IMAGES, ["one.png", "folder"]), (TEXTS, ["a good film", "a bad one"])]
+)
+def test_a_column_without_a_table_is_refused(tmp_path, labels, given):
+    ModelFolder(tmp_path).write("labels.json", json.dumps(labels.to_json()))
     with pytest.raises(SettingsError, match="no input is a table"):
-        predict_samples(tmp_path, ["one.png", "folder"], column="path")
+        predict_samples(tmp_path, given, column="path")
 
 
 def test_a_folder_may_be_named_by_a_text_in_python(tmp_path):
@@ -497,6 +510,129 @@ def test_samples_from_memory_are_encoded_as_the_study_did():
 def test_samples_unlike_those_of_the_study_are_refused(samples, labels, why):
     with pytest.raises(DataError, match=why):
         encoded_samples(samples, labels)
+
+
+FRAME = pd.DataFrame({"width": [4.0, 1.0], "height": [2.0, 3.0]})
+PLAIN_ROWS = replace(ROWS, encoder=TableEncoder((1.0, 2.0), (3.0, 1.0)))
+SEQUENCES = SequenceEncoder(2, (0.0,), (1.0,))
+TWO = Labels(
+    Classification(("a", "b")),
+    SeveralEncoder((("one", PLAIN_ROWS.encoder), ("two", SEQUENCES), ("three", TEXTS.encoder))),
+    inputs=(InputLabels("one", columns=COLUMNS), InputLabels("two"), InputLabels("three")),
+)
+
+
+def test_frames_of_several_inputs_are_taken_by_the_names_of_their_columns(tmp_path):
+    rest = {"two": np.zeros((2, 2)), "three": ["good", "bad"]}
+    turned = FRAME[["height", "width"]].assign(note="x")
+    for rows in (FRAME, turned, {"height": [2, 3], "width": [4, 1]}, FRAME.to_numpy()):
+        found = encoded_samples({"one": rows, **rest}, TWO)
+        np.testing.assert_array_equal(found["one"], [[1, 0], [0, 1]])
+    for wrong, why in (
+        (FRAME.rename(columns={"width": "w"}), "the samples, one must have .* missing: width"),
+        (FRAME[["height"]], "missing: width"),
+    ):
+        with pytest.raises(DataError, match=why):
+            encoded_samples({"one": wrong, **rest}, TWO)
+    with pytest.raises(DataError, match="two must be an array, as the model was trained on seq"):
+        encoded_samples({"one": FRAME, **rest, "two": FRAME}, TWO)
+    with pytest.raises(DataError, match="three must hold texts; number 2 is of type NoneType"):
+        encoded_samples({"one": FRAME, **rest, "three": ["good", None]}, TWO)
+    ModelFolder(tmp_path).write("labels.json", json.dumps(TWO.to_json()))
+    with pytest.raises(DataError, match=r"one must have .* missing: width"):
+        predict_arrays(tmp_path, {"one": FRAME[["height"]], **rest})
+
+
+def test_a_frame_with_the_columns_of_all_inputs_is_taken_as_the_study_took_it():
+    columns = ((Column("width"),), (Column("height"),))
+    own = (TableEncoder((1.0,), (3.0,)), TableEncoder((2.0,), (1.0,)))
+    labels = Labels(
+        Classification(("a", "b")),
+        SeveralEncoder((("left", own[0]), ("right", own[1]))),
+        inputs=(InputLabels("left", columns=columns[0]), InputLabels("right", columns=columns[1])),
+    )
+    for frame in (FRAME, FRAME[["height", "width"]], FRAME.to_dict("list")):
+        found = encoded_samples(frame, labels)
+        np.testing.assert_array_equal(found["left"], [[1], [0]])
+        np.testing.assert_array_equal(found["right"], [[0], [1]])
+    shared = replace(
+        labels, inputs=(labels.inputs[0], replace(labels.inputs[1], columns=columns[0]))
+    )
+    with pytest.raises(DataError, match="must be a dictionary with those of each input"):
+        encoded_samples(FRAME, shared)
+
+
+def test_a_frame_is_refused_for_what_was_trained_on_an_array():
+    labels = replace(PLAIN_ROWS, columns=(Column("x0"), Column("x1")))
+    with pytest.raises(DataError, match="whose columns have no names; got a frame with width, hei"):
+        encoded_samples(FRAME, labels)
+    np.testing.assert_array_equal(encoded_samples(FRAME.to_numpy(), labels), [[1, 0], [0, 1]])
+
+
+def test_an_array_has_the_columns_that_the_training_left_out():
+    labels = replace(PLAIN_ROWS, columns=(Column("x1"), Column("x3")), width=4)
+    rows = np.array([[9.0, 4, 9, 2], [9, 1, 9, 3]])
+    for given in (rows, rows.tolist(), rows.astype(object)):
+        np.testing.assert_array_equal(encoded_samples(given, labels), [[1, 0], [0, 1]])
+    for wrong in (rows[:, :2], rows[:, :3]):
+        with pytest.raises(DataError, match="must be rows of 4 columns"):
+            encoded_samples(wrong, labels)
+    before = replace(labels, width=0)  # an earlier version did not store it
+    np.testing.assert_array_equal(encoded_samples(rows[:, [1, 3]], before), [[1, 0], [0, 1]])
+    with pytest.raises(DataError, match="must be rows of 2 columns"):
+        encoded_samples(rows, before)
+
+
+def test_masked_values_of_an_array_are_gaps():
+    rows = np.ma.masked_array([[4.0, 2.0], [9.0, 3.0]], [[False, False], [True, False]])
+    np.testing.assert_array_equal(encoded_samples(rows, PLAIN_ROWS), [[1, 0], [0, 1]])
+
+
+def test_texts_come_from_the_column_that_the_study_took():
+    labels, told = replace(TEXTS, reading=Reading(text="t")), []
+    frame = pd.DataFrame({"label": ["a", "b"], "t": ["good day", None], "n": [1, 2]})
+    found = encoded_samples(frame, labels, told.append)
+    np.testing.assert_array_equal(found, [[2, 1, 0, 0, 0], [0, 0, 0, 0, 0]])
+    assert told == ["the samples: 1 of 2 texts are blank, and predicted as such"]
+    np.testing.assert_array_equal(encoded_samples({"t": ["bad"]}, labels), [[3, 0, 0, 0, 0]])
+    with pytest.raises(DataError, match="must have the column `t` with the texts; it has label, n"):
+        encoded_samples(frame[["label", "n"]], labels)
+    with pytest.raises(DataError, match=r"must be texts, .* Pass its column of texts"):
+        encoded_samples(frame, TEXTS)
+
+
+@pytest.mark.parametrize(
+    "texts", [["good", None], pd.Series(["good", np.nan]), np.array(["good", 1.5], object)]
+)
+def test_what_is_no_text_is_refused_as_in_training(texts):
+    with pytest.raises(DataError, match="must hold texts; number 2 is of type"):
+        encoded_samples(texts, TEXTS)
+
+
+def test_texts_of_tensorflow_are_texts():
+    found = encoded_samples(np.array([b"good day", b"bad"], object), TEXTS)
+    np.testing.assert_array_equal(found, [[2, 1, 0, 0, 0], [3, 0, 0, 0, 0]])
+
+
+def test_what_no_training_row_had_is_told_of_rows_from_memory():
+    frame = pd.DataFrame({"width": [None, 1.0], "city": ["Oslo", None], "alive": ["no", None]})
+    frame["seen"] = "1970-01-01"
+    lack, have = "the samples: 1 of 2 rows lack", "the samples: 1 of 2 rows have"
+    expected = [
+        f"{lack} width, which no training sample does; it counts as the mean",
+        f"{lack} city, which no training sample does; it counts as no category",
+        f"{have} a city that is none of the 2 categories known from training; it counts as none",
+    ]
+    rows = frame.astype(object).where(frame.notna(), None).to_numpy()
+    for given in (frame, rows):
+        told = []
+        encoded_samples(given, MIXED, told.append)
+        assert sorted(told) == sorted(expected)
+    told = []
+    encoded_samples(np.array([[np.nan, 1.0]]), PLAIN_ROWS, told.append)
+    assert told == [
+        "the samples: 1 of 1 rows lack width, which no training sample does; it counts as the mean"
+    ]
 
 
 @pytest.mark.parametrize("scaled", [False, True])

@@ -545,3 +545,53 @@ def test_a_target_that_never_varies_is_refused_with_what_can_be_done(brought):
         brought((ROWS, flat))
     with pytest.raises(DataError, match=r"have 1\.5\. Leave it out"):
         brought((ROWS, np.stack([ROWS[:, 0], flat], axis=1)))
+
+
+def test_columns_of_frames_by_input_have_their_names_and_are_matched_by_them(brought):
+    source = np.random.default_rng(0)
+    people = pandas.DataFrame(source.normal(size=(40, 2)), columns=["age", "height"])
+    plain = source.normal(size=(40, 3))
+    turned = people[["height", "age"]].assign(other=1.0)
+    data = {"people": people, "plain": plain}, HALVES
+    for told in (turned, people):
+        dataset, _ = brought(data, test=({"people": told[:8], "plain": plain[:8]}, HALVES[:8]))
+        assert [column.name for column in dataset.input("people").columns] == ["age", "height"]
+        assert [column.name for column in dataset.input("plain").columns] == ["x0", "x1", "x2"]
+        samples, _ = dataset.open_test()
+        np.testing.assert_array_equal(samples.inputs["people"], people[:8])
+    with pytest.raises(DataError, match=r"test: X\['people'\] must have .*; missing: height"):
+        brought(data, test=({"people": people[["age"]], "plain": plain}, HALVES))
+    with pytest.raises(DataError, match=r"both arrays; only `data` has names"):
+        brought(data, test=({"people": people.to_numpy(), "plain": plain}, HALVES))
+    with pytest.raises(DataError, match=r"both arrays; only `test` has names"):
+        brought(data, test=({"people": people, "plain": people}, HALVES))
+
+
+def test_names_of_columns_by_input_are_a_part_of_the_data():
+    values = np.arange(80.0).reshape(40, 2)
+    frames = [pandas.DataFrame(values, columns=list(names)) for names in ("ab", "ba")]
+    given = [{"x": each, "z": HALVES} for each in (*frames, values)]
+    assert len({Given.of((each, HALVES)).name(Reading()) for each in given}) == 3
+
+
+def test_rows_of_an_input_in_another_order_than_the_labels_are_refused():
+    frame = pandas.DataFrame({"a": ROWS[:, 0]})
+    labels = pandas.Series(HALVES)
+    with pytest.raises(DataError, match="the same index in another order"):
+        Given.of(({"x": frame, "z": frame[::-1]}, labels))
+
+
+def test_a_dictionary_of_one_frame_is_that_frame(brought):
+    frame = pandas.DataFrame(ROWS, columns=[f"c{n}" for n in range(ROWS.shape[1])])
+    alone, _ = brought(({"x": frame}, HALVES))
+    assert alone.name == brought((frame, HALVES))[0].name
+    assert alone.columns[0].name == "c0"
+
+
+def test_the_columns_of_an_array_are_counted_where_some_may_be_left_out(brought):
+    rows = np.column_stack([np.arange(40.0), np.arange(40.0) % 7, HALVES + np.arange(40) / 9])
+    rows[3, 1] = np.nan
+    dataset, _ = brought((rows, HALVES))
+    assert [column.name for column in dataset.columns] == ["x1", "x2"]
+    assert dataset.width == 3
+    assert brought((pandas.DataFrame(rows), HALVES))[0].width == 0
