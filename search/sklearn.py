@@ -42,19 +42,19 @@ from search.data.targets import FEW
 from search.errors import FoldwiseError
 from search.study.opening import open_study
 from search.tasks import CLASSIFICATION, REGRESSION, Classification, Regression, Scored, Task
-from search.tasks.metrics import objective_of
+from search.tasks.estimators import decisions
+from search.tasks.metrics import (
+    UnfitMetricError,
+    objective_of,
+    of_own_classes,
+    scorer_of,
+    takes_weights,
+)
 from search.tracker import Tracker, Untracked
 from tracking import html
 from tracking.history import History, TrialHistory
 from tracking.home import Home
 from tracking.text import Notify, listed
-
-# Names of scikit-learn's for what every study records anyway: our objective, and what of a fold.
-RECORDED = {
-    "accuracy": ("cv_accuracy", "accuracy"),
-    "neg_log_loss": ("cv_loss", "loss"),
-    "f1_macro": ("cv_macro_f1", "macro_f1"),
-}
 
 Array = NDArray[Any]
 _BLOCK = 256  # samples that are predicted at once, always as many: so rows do not depend on others
@@ -186,6 +186,11 @@ class TrainedClassifier(ClassifierMixin, Trained):  # type: ignore[misc]
         rows: Array = found / found.sum(axis=1, keepdims=True)
         return rows
 
+    @available_if(lambda self: not self.has_probabilities)  # type: ignore[untyped-decorator]
+    def decision_function(self, X: Any) -> Array:  # noqa: N803
+        """Return each class's score, `(n, classes)`, or of two classes the second's, `(n,)`."""
+        return decisions(self.values(X))
+
     @property
     def has_probabilities(self) -> bool:
         """Whether the model's outputs are probabilities, and not scores such as a hinge's."""
@@ -222,8 +227,8 @@ class KerasSearch(BaseEstimator):  # type: ignore[misc]
         cv: number of stratified folds, a splitter, or (training, validation) index pairs; the folds
             are exactly these, also where samples are equal, of which a notice tells.
         scoring: name of a metric that `--objective` takes: a scorer of scikit-learn's such as
-            `roc_auc`, one of a class (`recall@setosa`), a metric of Keras's, or `FILE.py:FUNCTION`;
-            None for accuracy, or for R^2 of numbers.
+            `roc_auc`, of the classes as `y` has them; one of a class (`recall@setosa`), a metric of
+            Keras's, or `FILE.py:FUNCTION`; None for accuracy, or for R^2 of numbers.
         refit: train the best trial's model on all samples.
         epochs: of each fold; None for the space's own, else 10.
         n_jobs: number of worker processes, -1 for as many as pay; None trains in this process.
@@ -358,15 +363,17 @@ class KerasSearch(BaseEstimator):  # type: ignore[misc]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: N803
         """Return the score of new samples by `scoring`; larger is better, as in `best_score_`."""
-        from sklearn.metrics import get_scorer, get_scorer_names
+        from sklearn.metrics import get_scorer
 
-        name = self.scoring or self.scorer
-        if name in get_scorer_names():
-            more = {} if sample_weight is None else {"sample_weight": sample_weight}
-            return float(get_scorer(name)(self, X, y, **more))
-        best, samples = self._best(), self._checked_new(X)
+        name, best = self.scoring or self.scorer, self._best()
+        scorer = scorer_of(name)
+        if scorer:
+            is_taken = sample_weight is not None and takes_weights(scorer, best.labels.task.units)
+            more = {"sample_weight": sample_weight} if is_taken else {}
+            return float(get_scorer(scorer)(self, X, y, **more))
+        samples = self._checked_new(X)
         targets, task = self._known(np.asarray(y))
-        objective, metric = objective_of(self._of_class(name), task)
+        objective, metric = objective_of(self._metric(name, task), task)
         if metric is None:
             raise ValueError(f"`score` cannot compute {name}, which the models measure themselves")
         sure = best.labels.returns != "scores"
@@ -415,19 +422,19 @@ class KerasSearch(BaseEstimator):  # type: ignore[misc]
                 " as scoring='FILE.py:FUNCTION'."
             )
 
-    def _of_class(self, name: str) -> str:
-        """Return a metric's name with the number of the class that it names, if it does."""
-        metric, _, named = name.partition("@")
-        shown = [str(one) for one in getattr(self, "classes_", ())]
-        return f"{metric}@{shown.index(named)}" if named in shown else name
+    def _metric(self, name: str, task: Task) -> str:
+        """Return the name of the metric of what a study learns that a metric of `y` is.
+
+        Raises:
+            UnfitMetricError: there is none.
+        """
+        return name
 
     def _objective(self, task: Task) -> tuple[str, str]:
         """Return the study's objective, and which metric of a fold is its score."""
         name = self.scoring or self.scorer
-        if self.task == CLASSIFICATION and name in RECORDED:
-            return RECORDED[name]
-        text = self._of_class(name)
         try:
+            text = self._metric(name, task)
             objective, _ = objective_of(text, task)
         except FoldwiseError as error:
             raise ValueError(f"`scoring`: {error}") from error
@@ -559,6 +566,15 @@ class KerasSearchCV(ClassifierMixin, KerasSearch):  # type: ignore[misc]
         found: Array = self._best().predict_proba(self._checked_new(X))
         return found
 
+    @available_if(lambda self: self._has_scores())  # type: ignore[untyped-decorator]
+    def decision_function(self, X: Any) -> Array:  # noqa: N803
+        """Return each class's score, `(n, classes)`, or of two classes the second's, `(n,)`."""
+        found: Array = self._best().decision_function(self._checked_new(X))
+        return found
+
+    def _has_scores(self) -> bool:
+        return hasattr(getattr(self, "best_estimator_", None), "decision_function")
+
     def _has_probabilities(self) -> bool:
         best = getattr(self, "best_estimator_", None)
         if best is not None and not best.has_probabilities:
@@ -579,6 +595,19 @@ class KerasSearchCV(ClassifierMixin, KerasSearch):  # type: ignore[misc]
             )
         self.classes_ = classes
         return numbers, Classification(tuple(map(str, range(len(classes)))))
+
+    def _metric(self, name: str, task: Task) -> str:
+        scorer = scorer_of(name)
+        if scorer:
+            way, sign, _ = name.rpartition(":")
+            return f"{way}{sign}{of_own_classes(scorer, task, self.classes_)}"
+        metric, _, named = name.partition("@")
+        if not named or ".py:" in name:
+            return name
+        shown = [str(one) for one in self.classes_]
+        if named not in shown:
+            raise UnfitMetricError(f"{name} must name one of the classes of y: {listed(shown)}")
+        return f"{metric}@{shown.index(named)}"
 
     def _known(self, y: Array) -> tuple[Array, Task]:
         places = np.searchsorted(self.classes_, y).clip(0, len(self.classes_) - 1)

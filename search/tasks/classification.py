@@ -330,7 +330,10 @@ def confusion_matrix(predictions: ClassPredictions, classes: int) -> list[list[i
 
 
 def macro_f1(predictions: ClassPredictions, classes: int, weights: Array | None = None) -> float:
-    """Return the unweighted mean of the classes' F1; a class nobody predicts counts as 0.
+    """Return the unweighted mean of the classes' F1, as scikit-learn's `f1_score`.
+
+    A class that is true of a sample and never predicted, or the reverse, counts as 0; one that is
+    neither is left out.
 
     Args:
         predictions: of all samples.
@@ -339,7 +342,9 @@ def macro_f1(predictions: ClassPredictions, classes: int, weights: Array | None 
     """
     matrix = _pairs(predictions, classes, weights)
     hits, sums = np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1)
-    return float(np.where(sums > 0, 2 * hits / np.where(sums > 0, sums, 1), 0.0).mean())
+    found = np.where(sums > 0, 2 * hits / np.where(sums > 0, sums, 1), 0.0)
+    occur = np.union1d(predictions.labels, predictions.predicted)  # also without weight
+    return float(found[occur].mean())
 
 
 def _pairs(predictions: ClassPredictions, classes: int, weights: Array | None) -> Array:

@@ -15,8 +15,9 @@ from search.tasks.base import MULTI_LABEL, REGRESSION, Array, Scored
 class _Predicted(BaseEstimator):  # type: ignore[misc] # scikit-learn is untyped
     """An estimator that has predicted already: its samples are row numbers."""
 
-    def __init__(self, values: Array | None = None) -> None:
+    def __init__(self, values: Array | None = None, classes: Array | None = None) -> None:
         self.values = values
+        self.classes = classes
 
     def fit(self, X: Any, y: Any) -> "_Predicted":  # noqa: N803 # scikit-learn's names
         return self
@@ -35,21 +36,24 @@ class _Numbers(RegressorMixin, _Predicted):  # type: ignore[misc]
         return found[:, 0] if found.shape[1] == 1 else found
 
 
-class _Scores(ClassifierMixin, _Predicted):  # type: ignore[misc]
+class _Classes(ClassifierMixin, _Predicted):  # type: ignore[misc]
     @property
     def classes_(self) -> Array:
+        if self.classes is not None:
+            return self.classes
         return np.arange(np.asarray(self.values).shape[1])
 
     def predict(self, X: Any) -> Array:  # noqa: N803
-        found: Array = self._rows(X).argmax(axis=1)
+        found: Array = self.classes_[self._rows(X).argmax(axis=1)]
         return found
 
+
+class _Scores(_Classes):
     def decision_function(self, X: Any) -> Array:  # noqa: N803
-        found = self._rows(X)
-        return found[:, 1] if found.shape[1] == 2 else found
+        return decisions(self._rows(X))
 
 
-class _Probabilities(_Scores):
+class _Probabilities(_Classes):
     def predict_proba(self, X: Any) -> Array:  # noqa: N803
         found = self._rows(X).astype(np.float64)
         found /= found.sum(axis=1, keepdims=True)  # float32 sums to 1 but roughly
@@ -68,11 +72,29 @@ class _Labels(ClassifierMixin, _Predicted):  # type: ignore[misc]
         return self._rows(X)
 
 
-def estimator(task: str, scored: Scored) -> _Predicted:
-    """Return an estimator of a task whose rows are predicted already."""
+def decisions(values: Array) -> Array:
+    """Return scores of classes as scikit-learn's `decision_function` has them, float64.
+
+    Args:
+        values: `(n, classes)`; of two classes half of how far the second's is above the first's
+            is returned, `(n,)`.
+    """
+    found = values.astype(np.float64)
+    return (found[:, 1] - found[:, 0]) / 2 if found.shape[1] == 2 else found
+
+
+def estimator(task: str, scored: Scored, classes: Array | None = None) -> _Predicted:
+    """Return an estimator of a task whose rows are predicted already.
+
+    Args:
+        task: its name.
+        scored: the predictions.
+        classes: what class numbers stand for; None for the numbers.
+    """
     values = scored.values
     if task == REGRESSION:
         return _Numbers(values)
     if task == MULTI_LABEL:
         return _Labels(values)
-    return _Probabilities(values) if scored.are_probabilities else _Scores(values)
+    kind = _Probabilities if scored.are_probabilities else _Scores
+    return kind(values, classes)

@@ -16,7 +16,7 @@ from search.errors import SettingsError
 from search.tasks.base import CLASSIFICATION, MULTI_LABEL, REGRESSION, Array, Metric, Scored, Task
 from search.tasks.keras_metrics import fits_keras, keras_value
 from tracking.objectives import OBJECTIVES, Objective
-from tracking.text import listed
+from tracking.text import joined, listed
 
 OF_METRICS = "metrics: "  # before the names of their files in a study's fingerprint
 MOST_NEAR = 5  # names that a message offers
@@ -266,22 +266,28 @@ class ScikitMetric(Metric):
         return _by_scorer(self.name, self.task.name, scored)
 
 
-def _by_scorer(name: str, task: str, scored: Scored) -> float:
+def _by_scorer(name: str, task: str, scored: Scored, classes: Array | None = None) -> float:
     from sklearn.metrics import get_scorer
 
     from search.tasks.estimators import estimator
 
     targets, weights = scored.targets, scored.weights
-    scorer, predicted = get_scorer(name), estimator(task, scored)
+    scorer, predicted = get_scorer(name), estimator(task, scored, classes)
     rows = np.arange(len(targets))[:, np.newaxis]
     true = targets[:, 0] if targets.ndim == 2 and targets.shape[1] == 1 else targets
+    true = true if classes is None else classes[true]
     given = {}
-    one_to_one = name.startswith("roc_auc_ovo") and scored.values.shape[1] > 2  # takes none then
-    if weights is not None and _takes_weights(name) and not one_to_one:
+    if weights is not None and takes_weights(name, scored.values.shape[1]):
         given = {"sample_weight": np.asarray(weights, np.float64)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a class that is not predicted, and the like
         return float(scorer(predicted, rows, true, **given))
+
+
+def takes_weights(name: str, units: int) -> bool:
+    """Say whether samples' weights count in a scorer of scikit-learn's, of so many units."""
+    one_to_one = name.startswith("roc_auc_ovo") and units > 2  # takes none then
+    return _takes_weights(name) and not one_to_one
 
 
 @cache
@@ -290,6 +296,60 @@ def _takes_weights(name: str) -> bool:
 
     parameters = inspect.signature(get_scorer(name)._score_func).parameters
     return "sample_weight" in parameters
+
+
+def scorer_of(text: str) -> str:
+    """Return the name of the scorer of scikit-learn's that a text means; empty for others."""
+    plain = re.sub(r"^(max|min):", "", text).removeprefix("cv_")
+    return plain if plain in _scorers() else ""
+
+
+def of_own_classes(name: str, task: Task, classes: Array) -> str:
+    """Return the metric of class numbers that is a scorer's of the classes themselves.
+
+    scikit-learn's `f1` and the like are of the class that is called 1: of the classes 1 and 2 the
+    first, while of class numbers it is the second.
+
+    Args:
+        name: of a scorer of scikit-learn's.
+        task: of the class numbers.
+        classes: what they stand for, sorted.
+
+    Raises:
+        UnfitMetricError: it cannot be computed of such classes.
+    """
+    if not _fits(name, task):
+        return name  # which `metric_of` refuses
+    numbers = sorted(range(len(classes)), key=lambda number: bool(classes[number] != 1))
+    some = classes[sorted(numbers[:3])]
+    made = _MADE_OF_TWO if len(some) == 2 else _made(CLASSIFICATION, 3)
+    try:
+        found = _by_scorer(name, CLASSIFICATION, made, some)
+    except Exception as error:
+        raise UnfitMetricError(_unfit_classes(name, classes)) from error
+    if math.isclose(found, _by_scorer(name, CLASSIFICATION, made)):
+        return name
+    if task.units == 2 and name in _OF_CLASS:
+        return f"{name}@{task.names[0]}"
+    raise UnfitMetricError(_unfit_classes(name, classes))
+
+
+# Of which no scorer of one class has the same value for both.
+_MADE_OF_TWO = Scored(
+    values=np.array([[s, 1 - s] for s in (0.9, 0.8, 0.75, 0.7, 0.4, 0.65, 0.6, 0.35, 0.3, 0.2)]),
+    targets=np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1]),
+)
+
+
+def _unfit_classes(name: str, classes: Array) -> str:
+    shown = listed([str(one) for one in classes[:MOST_NEAR]])
+    others = [f"`{name}@{classes[-1]}`"] if name in _OF_CLASS else []
+    others += [f"`{name}_macro`"] if f"{name}_macro" in _scorers() else []
+    numbers = "0 and 1" if len(classes) == 2 else "numbers from 0"
+    return (
+        f"scikit-learn must know which class is the positive one of {name}; got the classes"
+        f" {shown}. Give {joined([*others, f'y as {numbers}'], 'or')}"
+    )
 
 
 def _check_fits(name: str, task: Task) -> None:
@@ -308,6 +368,15 @@ def _computes(name: str, task: str, units: int) -> bool:
         return False  # it would take class numbers as measurements
     if name == "top_k_accuracy" and units < 3:
         return False  # its k is 2, and one of two classes is always right
+    try:
+        _by_scorer(name, task, _made(task, units))
+    except Exception:  # noqa: BLE001 # a scorer may refuse in any way
+        return False
+    return True
+
+
+def _made(task: str, units: int) -> Scored:
+    """Return made predictions of a task."""
     random, count = np.random.default_rng(0), 12
     targets: Array
     values: Array
@@ -317,11 +386,7 @@ def _computes(name: str, task: str, units: int) -> bool:
         targets, values = random.integers(0, 2, (count, units)), random.random((count, units))
     else:
         targets, values = 1 + random.random((count, units)), 1 + random.random((count, units))
-    try:
-        _by_scorer(name, task, Scored(values, targets))
-    except Exception:  # noqa: BLE001 # a scorer may refuse in any way
-        return False
-    return True
+    return Scored(values, targets)
 
 
 @dataclass(frozen=True)
@@ -351,6 +416,8 @@ class _OfClass(Metric):
         else:
             true, score = targets == self.place, values[:, self.place]
             given = values.argmax(axis=1) == self.place
+            if self.task.units == 2 and not scored.are_probabilities:
+                score = score - values[:, 1 - self.place]  # one score alone tells nothing
         ranked = self.base in _RANKED
         second = score.astype(np.float64) if ranked else given.astype(np.float64)
         both = np.stack([-second, second] if ranked else [1 - second, second], axis=1)

@@ -3,14 +3,16 @@
 import pickle
 import warnings
 
+import keras
 import numpy as np
 import pandas
 import pytest
-from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier, is_regressor
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import (
     f1_score,
+    get_scorer,
     log_loss,
     mean_absolute_error,
     recall_score,
@@ -301,6 +303,173 @@ def test_any_metric_scores_folds_as_scikit_learn_scores_their_predictions(
             assert found == pytest.approx(sign * expected, abs=2e-4)
     assert search.best_score_ == search.cv_results_["mean_test_score"].max()
     assert np.sign(search.score(rows, np.array(["well", "sick"])[1 - labels])) == sign
+
+
+ROWS = np.random.default_rng(0).normal(size=(90, 4))
+NOISY = (ROWS[:, 0] + 0.8 * np.random.default_rng(1).normal(size=90) > 0.4).astype(int)
+HEAVY = np.random.default_rng(2).uniform(1, 9, 90)
+THIRDS = np.repeat([0, 1, 2], 30)
+LACKING = [np.r_[0:15, 30:45], np.r_[15:30, 60:75], np.r_[45:60, 75:90]]  # one class each
+
+
+def parts_of(validated):
+    return [(np.setdiff1d(np.arange(90), part), part) for part in validated]
+
+
+HALVES = parts_of([np.arange(0, 90, 2), np.arange(1, 90, 2)])
+
+
+class Held(ClassifierMixin, BaseEstimator):
+    """What a study predicted of a fold's samples, as an estimator of the user's classes."""
+
+    def __init__(self, held, classes):
+        self.held, self.classes_ = held, classes
+
+    def predict(self, X):  # noqa: N803 # scikit-learn's name
+        return self.classes_[self.held.predicted]
+
+    def predict_proba(self, X):  # noqa: N803
+        shares = np.asarray(self.held.probabilities, float)
+        return shares / shares.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scoring", "labels", "weights", "pairs"),
+    [
+        ("neg_log_loss", NOISY, HEAVY, HALVES),
+        ("f1_macro", NAMES[THIRDS], HEAVY, parts_of(LACKING)),
+        ("cv_f1", NOISY + 1, None, HALVES),
+        ("max:precision", NOISY * 2 - 1, HEAVY, HALVES),
+        ("average_precision", 2 - NOISY, HEAVY, HALVES),
+        ("roc_auc", np.array(["well", "sick"])[NOISY], None, HALVES),
+        ("neg_brier_score", NOISY * 2 - 1, HEAVY, HALVES),
+        ("roc_auc_ovo", np.arange(90) % 3, HEAVY, HALVES),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true:UserWarning")
+def test_best_score_and_score_are_scikit_learns_of_the_labels_as_they_were_passed(
+    tmp_path, scoring, labels, weights, pairs
+):
+    search = KerasSearchCV(
+        "mlp", n_trials=1, cv=pairs, epochs=2, scoring=scoring, settings=TINY, home=tmp_path
+    ).fit(ROWS, labels, sample_weight=weights)
+    scorer = get_scorer(scoring.removeprefix("max:").removeprefix("cv_"))
+    is_weighted = weights is not None and "ovo" not in scoring
+
+    def given(rows):
+        return {"sample_weight": weights[rows]} if is_weighted else {}
+
+    for fold, (_, part) in enumerate(pairs):
+        held = Held(of_fold(search, ClassPredictions, 0, fold + 1), search.classes_)
+        found = search.cv_results_[f"split{fold}_test_score"][0]
+        wanted = scorer(held, ROWS[part], labels[part], **given(part))
+        assert found == pytest.approx(wanted, abs=2e-3)  # kept in half precision
+    assert search.best_score_ == search.cv_results_["mean_test_score"][0]
+    every = np.arange(90)
+    assert search.score(ROWS, labels, sample_weight=weights) == pytest.approx(
+        scorer(search, ROWS, labels, **given(every)), abs=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("scoring", "labels", "said"),
+    [
+        ("f1", ["sick", "well"], "of f1; got the classes sick, well. Give `f1@well`, `f1_macro`"),
+        ("cv_recall", [0, 2], "positive one of recall; got the classes 0, 2. Give `recall@2`"),
+        ("recall@0", [1, 2], "recall@0 must name one of the classes of y: 1, 2"),
+        ("f1@1", ["sick", "well"], "f1@1 must name one of the classes of y: sick, well"),
+        ("min:f1", [1, 2], "of cv_f1_0 a larger value is better"),
+    ],
+)
+def test_what_scikit_learn_could_not_score_is_refused_before_anything_is_trained(
+    monkeypatch, scoring, labels, said
+):
+    monkeypatch.setattr("search.sklearn.run_opened", lambda *_: pytest.fail("it was trained"))
+    with pytest.raises(ValueError, match="`") as caught:
+        KerasSearchCV("mlp", n_trials=1, cv=2, scoring=scoring).fit(
+            ROWS, np.array(labels)[np.arange(90) % len(labels)]
+        )
+    assert said in str(caught.value)
+
+
+PLAIN = {"pruner": "none"}
+
+
+def hinge(hp):
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(hp.Int("units", 1, 1))])
+    model.compile("adam", "hinge")
+    return model
+
+
+def hinges(hp):
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(hp.Int("units", 3, 3))])
+    model.compile("adam", "categorical_hinge")
+    return model
+
+
+@pytest.mark.slow
+def test_models_of_scores_have_a_decision_function(tmp_path):
+    search = KerasSearchCV(
+        hinge, n_trials=1, cv=HALVES, epochs=2, scoring="roc_auc", settings=PLAIN, home=tmp_path
+    )
+    assert not hasattr(search, "decision_function")
+    search.fit(ROWS, NAMES[NOISY])
+    told = search.decision_function(ROWS)
+    assert told.shape == (90,)
+    assert (NAMES[(told > 0).astype(int)] == search.predict(ROWS)).all()
+    assert search.score(ROWS, NAMES[NOISY]) == roc_auc_score(NOISY, told)
+    assert not hasattr(search, "predict_proba")
+    for fold in range(2):
+        held = of_fold(search, ClassPredictions, 0, fold + 1)
+        score = np.where(held.predicted == 1, held.confidence, -held.confidence)
+        found = search.cv_results_[f"split{fold}_test_score"][0]
+        assert found == pytest.approx(roc_auc_score(held.labels, score))
+    again = pickle.loads(pickle.dumps(search))  # noqa: S301 # made here
+    assert np.array_equal(again.decision_function(ROWS), told)
+    search = KerasSearchCV(hinges, n_trials=1, cv=2, epochs=1, settings=PLAIN).fit(ROWS, THIRDS)
+    assert search.decision_function(ROWS).shape == (90, 3)
+    assert (search.decision_function(ROWS).argmax(axis=1) == search.predict(ROWS)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scoring", ["neg_log_loss", "neg_brier_score"])
+def test_scores_of_probabilities_are_refused_where_outputs_are_none(scoring):
+    search = KerasSearchCV(hinge, n_trials=1, cv=2, epochs=1, scoring=scoring, settings=PLAIN)
+    with pytest.raises(ValueError, match=f"{scoring} needs probabilities"):
+        search.fit(ROWS, NOISY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scoring", "targets", "weights"),
+    [
+        ("neg_root_mean_squared_error", ROWS[:, :2] * [1, 50], HEAVY),
+        ("neg_max_error", ROWS[:, 0] * 3, HEAVY),
+        ("rmse", ROWS[:, :2] * [1, 50], HEAVY),
+    ],
+)
+def test_scores_of_numbers_are_scikit_learns_with_weights_and_several_targets(
+    tmp_path, scoring, targets, weights
+):
+    search = KerasSearchRegressorCV(
+        "mlp", n_trials=1, cv=HALVES, epochs=2, scoring=scoring, settings=TINY, home=tmp_path
+    ).fit(ROWS, targets, sample_weight=weights)
+    score = get_scorer("neg_root_mean_squared_error" if scoring == "rmse" else scoring)
+
+    def wanted(true, predicted, counted):
+        more = {} if scoring == "neg_max_error" else {"sample_weight": counted}
+        return score._sign * score._score_func(true, predicted, **more)
+
+    for fold, (_, part) in enumerate(HALVES):
+        held = of_fold(search, NumberPredictions, 0, fold + 1)
+        assert search.cv_results_[f"split{fold}_test_score"][0] == pytest.approx(
+            wanted(held.actual, held.predicted, weights[part]), rel=1e-6
+        )
+    assert search.score(ROWS, targets, sample_weight=weights) == pytest.approx(
+        wanted(targets, search.predict(ROWS), weights), rel=1e-6
+    )
 
 
 @pytest.mark.slow

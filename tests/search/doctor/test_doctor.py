@@ -511,6 +511,20 @@ def test_scores_that_do_not_come_of_their_folds_are_a_problem(ward, harm, check,
     assert words in finding.text
 
 
+@pytest.mark.parametrize(("share", "faults"), [(1, 0), (3 / 4, 0), (2 / 3, 1)])
+def test_macro_f1_may_count_an_absent_class_as_0_as_in_earlier_versions(ward, share, faults):
+    ward.add(raced(), told=False)
+    started, *records = read_journal(ward.folder.journal)
+    ended = next(record for record in records if isinstance(record, TrialEnded))
+    absent = [[*row, 0] for row in ended.confusion] + [[0, 0, 0, 0]]
+    f1 = ended.scores["macro_f1"] * share
+    classes = [*started.classes, "Coat"]
+    change(ward, StudyStarted, dataset={**started.dataset, "classes": classes})
+    change(ward, TrialEnded, scores=ended.scores | {"macro_f1": f1}, confusion=absent)
+    found = [f for f in ward.find("predictions") if "trial 0 " in f.text]
+    assert len(found) == faults
+
+
 def test_rounding_in_the_last_digits_is_no_difference(ward):
     ward.add(raced())
     ended = next(r for r in read_journal(ward.folder.journal) if isinstance(r, TrialEnded))

@@ -1,11 +1,22 @@
 import numpy as np
 import pytest
 from sklearn import metrics
+from sklearn.naive_bayes import GaussianNB
+from sklearn.svm import LinearSVC
 
 from search.errors import SettingsError
 from search.tasks import Classification, MultiLabel, MultiOutput, OutputTask, Regression, Scored
 from search.tasks.classification import PROBABILITIES, Outputs
-from search.tasks.metrics import KERAS_METRICS, direction_of, metric_of, objective_of
+from search.tasks.metrics import (
+    KERAS_METRICS,
+    direction_of,
+    metric_names,
+    metric_of,
+    objective_of,
+    of_own_classes,
+    scorer_of,
+    takes_weights,
+)
 
 TWO, THREE = Classification(("no", "yes")), Classification(("a", "b", "c"))
 LABELS, NUMBERS = MultiLabel(("red", "round")), Regression(("price",))
@@ -100,6 +111,92 @@ def test_a_metric_that_does_not_fit_is_refused_with_others(name, task):
     with pytest.raises(SettingsError) as caught:
         metric_of(name, task)
     assert name.partition("@")[0] in str(caught.value)
+
+
+OWN_CLASSES = [
+    [0, 1],
+    [1, 2],
+    [0, 2],
+    [-1, 1],
+    [1.0, 2.0],
+    [False, True],
+    ["sick", "well"],
+    [0, 1, 2],
+    [1, 2, 3, 4],
+    [5, 6, 7],
+    ["a", "b", "c", "d"],
+]
+
+
+def by_own_classes(classes, model, scored):
+    """Yield each scorer's name with its value of own classes by scikit-learn and by this project.
+
+    Of what is refused the value is None.
+    """
+    task = Classification(tuple(map(str, range(len(classes)))))
+    rows = RANDOM.normal(size=(60, 3))
+    own = np.array(classes)
+    numbers = (rows @ [3, 1, 0] + RANDOM.normal(size=60)).argsort().argsort() * len(own) // 60
+    true, weights = own[numbers], RANDOM.random(60)
+    model.fit(rows[:40], true[:40])
+    for name in (name for name in metric_names(task) if scorer_of(name)):
+        more = {"sample_weight": weights} if takes_weights(name, len(own)) else {}
+        try:
+            wanted = metrics.get_scorer(name)(model, rows, true, **more)
+        except (ValueError, AttributeError):
+            wanted = None
+        try:
+            metric = metric_of(of_own_classes(name, task, own), task)
+            found = metric.of(scored(model, rows, numbers, weights))
+        except (ValueError, SettingsError):
+            found = None
+        yield name, wanted, found
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+@pytest.mark.parametrize("classes", OWN_CLASSES, ids=str)
+def test_a_scorer_of_own_classes_is_scikit_learns_or_refused(classes):
+    def scored(model, rows, numbers, weights):
+        return Scored(model.predict_proba(rows), numbers, weights)
+
+    told = {name: pair for name, *pair in by_own_classes(classes, GaussianNB(), scored)}
+    assert {name for name, (wanted, _) in told.items() if wanted is None} == {
+        name for name, (_, found) in told.items() if found is None
+    }
+    known = {name: pair for name, pair in told.items() if None not in pair}
+    assert len(known) >= 15
+    for name, (wanted, found) in known.items():
+        assert found == pytest.approx(wanted, rel=1e-9), name
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+@pytest.mark.parametrize("classes", OWN_CLASSES, ids=str)
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_scorer_of_scores_is_scikit_learns_of_a_decision_function(classes, columns):
+    def scored(model, rows, numbers, weights):
+        values = model.decision_function(rows)
+        if values.ndim == 1:  # with both signs, or each class's share in a wandering sum
+            both = {1: [-values, values], 2: [rows[:, 2] - values, rows[:, 2] + values]}
+            values = np.stack(both[columns], axis=1)
+        return Scored(values, numbers, weights, are_probabilities=False)
+
+    known = 0
+    for name, wanted, found in by_own_classes(classes, LinearSVC(), scored):
+        assert (wanted is None) == (found is None), name
+        if found is not None:
+            assert found == pytest.approx(wanted, rel=1e-9), name
+            known += 1
+    assert known >= 12
+
+
+def test_classes_that_leave_open_which_is_positive_are_refused_with_the_remedy():
+    with pytest.raises(SettingsError) as caught:
+        of_own_classes("f1", TWO, np.array(["sick", "well"]))
+    assert str(caught.value) == (
+        "scikit-learn must know which class is the positive one of f1; got the classes sick, well."
+        " Give `f1@well`, `f1_macro` or y as 0 and 1"
+    )
+    assert of_own_classes("f1", TWO, np.array([1, 2])) == "f1@no"
 
 
 def test_scores_that_are_no_probabilities_have_no_log_loss():

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from search.errors import DataError
 from search.tasks import Scored
@@ -54,6 +55,20 @@ def test_a_class_that_is_never_predicted_counts_as_zero():
     predictions = ClassPredictions.of(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1]))
     assert macro_f1(predictions, 2) == pytest.approx((2 / 3) / 2)
     assert classification_report(predictions, ("a", "b"))["b"]["f1-score"] == 0.0
+
+
+@pytest.mark.parametrize("weights", [None, np.arange(60) % 3 + 0.5, np.arange(60) % 2])
+@pytest.mark.parametrize("true", [[0, 1], [1, 3], [2], [0, 1, 2, 3]])
+@pytest.mark.parametrize("given", [[0, 1], [1], [0, 3], [0, 1, 2, 3]])
+def test_macro_f1_leaves_out_what_scikit_learn_leaves_out(true, given, weights):
+    random = np.random.default_rng(len(true) + len(given))
+    labels = random.choice(true, 60)
+    values = np.eye(4)[random.choice(given, 60)]
+    wanted = f1_score(
+        labels, values.argmax(axis=1), average="macro", sample_weight=weights, zero_division=0
+    )
+    found = Classification(tuple("abcd")).metric("macro_f1").of(Scored(values, labels, weights))
+    assert found == pytest.approx(wanted, abs=1e-12)
 
 
 def test_predictions_come_back_from_disk_and_join_in_order(tmp_path):
