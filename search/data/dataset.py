@@ -370,11 +370,16 @@ class Dataset:
         return Path(rest.split(",")[0]).stem or kind if colon else self.name
 
     @property
+    def is_of_files(self) -> bool:
+        """Whether each sample was a file in the folder of its class."""
+        return self.name.partition(":")[0] == "folder"
+
+    @property
     def was_resized(self) -> bool:
         """Whether its images were pictures of any size, resized to that of all of them."""
-        kind = self.name.partition(":")[0]
-        return kind == "folder" or (
-            kind == "tfds" and any("all are resized to" in notice for notice in self.notices)
+        is_of_tfds = self.name.startswith("tfds:")
+        return self.is_of_files or (
+            is_of_tfds and any("all are resized to" in notice for notice in self.notices)
         )
 
     @property

@@ -110,6 +110,8 @@ class Labels:
             their proportions where they had another size; else it is fitted into the size of
             images that were trained on as they came. None of other samples, and where an earlier
             version did not store it.
+        whole_files: whether a text file is one text, as those of the training were; else each of
+            its lines is one.
     """
 
     task: Task
@@ -124,6 +126,7 @@ class Labels:
     is_raw: bool = False
     conformal: Conformal | None = None
     stretches: bool | None = None
+    whole_files: bool = False
 
     def __post_init__(self) -> None:
         if not self.outputs:
@@ -178,6 +181,7 @@ class Labels:
             **({"reading": self.reading.given} if self.reading.given else {}),
             **({"width": self.width} if self.width else {}),
             **({} if self.stretches is None else {"stretches": self.stretches}),
+            **({"whole_files": True} if self.whole_files else {}),
             **({"conformal": self.conformal.to_json()} if self.conformal else {}),
             **({"inputs": [_input_to_json(own) for own in self.inputs]} if self.inputs else {}),
             **(
@@ -212,6 +216,7 @@ def labels_from_json(data: Any) -> Labels:
         _takes(data) == RAW,
         _conformal(data, task),
         bool(data["stretches"]) if "stretches" in data else None,
+        bool(data.get("whole_files", False)),
     )
     if len(labels.check) > CHECKED or any(len(row) != task.units for row in labels.check):
         raise ValueError(f"check must be at most {CHECKED} rows of {task.units} values")

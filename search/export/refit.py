@@ -243,6 +243,7 @@ class Final:
             reading=self.reading,
             width=self.dataset.width,
             stretches=data.was_resized if data.kind == "image" else None,
+            whole_files=data.kind == "text" and data.is_of_files,
             inputs=tuple(_labels_of_input(data.input(one.name), one.name) for one in data.inputs),
         )
 

@@ -40,7 +40,14 @@ from search.export.picture_files import (
 )
 from search.export.pictures import read_picture
 from search.export.raw import pixels_of, raw_samples, raw_shape
-from search.export.text_files import check_size, is_file, texts_in, texts_in_part
+from search.export.text_files import (
+    check_size,
+    has_table_name,
+    is_file,
+    texts_in,
+    texts_in_part,
+    whole_text,
+)
 from search.tasks import Classification, Regression, Task
 from search.tasks.models import count_of
 from tracking.text import Notify, listed, unheard
@@ -373,13 +380,23 @@ def _sequences(given: str, asked: Asked) -> list[Sample]:
 
 def _texts(given: str, asked: Asked) -> list[Sample]:
     texts, labels = [given], asked.labels
+    names = texts
     if is_file(given):
-        texts = texts_in(
-            Path(given), labels.reading, asked.column, width=labels.width, notify=asked.notify
-        )
+        path = Path(given)
+        if labels.whole_files and asked.column is None and not has_table_name(path):
+            texts = [whole_text(path)]
+            lines = len(texts[0].splitlines())
+            if lines > 1:
+                asked.notify(
+                    f"{path}: its {lines:,} lines are one text, as each file of the training was"
+                )
+        else:
+            names = texts = texts_in(
+                path, labels.reading, asked.column, width=labels.width, notify=asked.notify
+            )
     _check_amount(len(texts), labels)
     tokens = labels.encoder.encode(texts)
-    return [Sample(text, row) for text, row in zip(texts, tokens, strict=True)]
+    return [Sample(name, row) for name, row in zip(names, tokens, strict=True)]
 
 
 def _rows(given: str, asked: Asked) -> list[Sample]:

@@ -57,7 +57,7 @@ def texts_in(
         DataError: it cannot be read, holds no text, or has no such column.
     """
     wanted = column or reading.text
-    is_named = column is not None or is_table(path) or path.name.lower().endswith(_MORE_TABLES)
+    is_named = column is not None or has_table_name(path)
     if is_named or _is_like_training(path, reading, width, notify):
         texts = _column_of(path, reading, wanted, width)
     else:
@@ -68,6 +68,23 @@ def texts_in(
     if blank:
         notify(f"{path}: {blank:,} of {len(texts):,} texts are blank, and predicted as such")
     return texts
+
+
+def has_table_name(path: Path) -> bool:
+    """Say whether a file is called as a table with texts is."""
+    return is_table(path) or path.name.lower().endswith(_MORE_TABLES)
+
+
+def whole_text(path: Path) -> str:
+    """Return a file's content as one text.
+
+    Raises:
+        DataError: it cannot be read, or holds no text.
+    """
+    text = read_text(path)
+    if not text.strip():
+        raise DataError(f"{path} holds no text")
+    return text
 
 
 def read_text(path: Path) -> str:

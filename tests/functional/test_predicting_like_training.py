@@ -108,6 +108,26 @@ def test_texts_are_predicted_from_the_table_that_they_were_trained_on(tmp_path, 
         model.predict(["a great film", None])
 
 
+def test_a_text_file_is_predicted_as_one_text_as_those_of_the_training_were(tmp_path):
+    for number, (label, review) in enumerate(reviews(60).to_numpy()):
+        folder = tmp_path / "reviews" / label
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number:02}.txt").write_text(review.replace(", ", ",\n\n"))
+    (tmp_path / "short.py").write_text(TEXT_SPACE)
+    more = {"epochs": 2, "home": tmp_path / "home"}
+    dataset = f"folder:{tmp_path / 'reviews'}"
+    result = run_study(f"{tmp_path / 'short.py'}:SPACE", dataset=dataset, **more, **SMALL, **QUIET)
+    result.export(tmp_path / "model", formats=["keras"], **QUIET)
+    model, told = result.best_model(), []
+    path = tmp_path / "reviews" / "pos" / "01.txt"
+    [found] = predict_samples(tmp_path / "model", [str(path)], top=2, notify=told.append)
+    expected = model.predict([path.read_text()])[0]
+    values = [dict(found.values)[name] for name in model.target_names]
+    np.testing.assert_allclose(values, expected, atol=1e-6)
+    assert found.sample == str(path)
+    assert told == [f"{path}: its 3 lines are one text, as each file of the training was"]
+
+
 def test_frames_by_input_are_predicted_by_the_names_of_their_columns(tmp_path):
     source = np.random.default_rng(0)
     people = pd.DataFrame({"age": source.normal(50, 10, 80), "bmi": source.normal(25, 3, 80)})

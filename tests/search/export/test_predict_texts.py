@@ -25,7 +25,7 @@ def predicted(tmp_path, monkeypatch):
     """Return the texts that a model would be given, and the notices."""
     monkeypatch.chdir(tmp_path)
 
-    def predicted(labels, *given, column=None):
+    def predicted(labels, *given, column=None, contents=None):
         heard, found = [], []
 
         def values(folder, model, inputs, labels):
@@ -39,7 +39,7 @@ def predicted(tmp_path, monkeypatch):
         ModelFolder(tmp_path / "model").write("labels.json", json.dumps(labels.to_json()))
         predictions = predict_samples(tmp_path / "model", given, column=column, notify=heard.append)
         texts = [one.sample for one in predictions]
-        np.testing.assert_array_equal(found[0], ENCODER.encode(texts))
+        np.testing.assert_array_equal(found[0], ENCODER.encode(contents or texts))
         return texts, heard
 
     return predicted
@@ -101,6 +101,19 @@ def test_every_line_is_a_text_and_every_other_sign_a_part_of_it(tmp_path, predic
             texts, [told] = predicted(REVIEWS, "lines.txt")
             assert texts == lines
             assert told == "lines.txt: 2 of 13 texts are blank, and predicted as such"
+
+
+def test_a_file_is_one_text_for_a_model_of_text_files(tmp_path, predicted):
+    labels = replace(PLAIN, whole_files=True)
+    (tmp_path / "one.txt").write_text("good film\n\nbad film\n")
+    (tmp_path / "short.txt").write_text("good")
+    contents = ["good film\n\nbad film\n", "good", "bad film"]
+    names, [told] = predicted(labels, "one.txt", "short.txt", "bad film", contents=contents)
+    assert names == ["one.txt", "short.txt", "bad film"]
+    assert told == "one.txt: its 3 lines are one text, as each file of the training was"
+    (tmp_path / "blank.txt").write_text(" \n")
+    with pytest.raises(DataError, match="holds no text"):
+        predicted(labels, "blank.txt")
 
 
 def test_missing_texts_of_a_table_keep_their_rows(tmp_path, predicted):
