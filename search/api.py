@@ -26,7 +26,7 @@ from search.data import Reading, known
 from search.data.folds import Folds
 from search.errors import FoldwiseError, SettingsError
 from search.notices import Notice as Notice
-from search.notices import warnings_at_caller as warnings_at_caller
+from search.notices import warnings_at_caller
 from search.quiet import load_tqdm
 from search.studies import known_study
 from search.study.autotune import ignored

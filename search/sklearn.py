@@ -29,7 +29,6 @@ from search.api import (
     StudyResult,
     run_opened,
     space_reference,
-    warnings_at_caller,
     while_opening,
 )
 from search.data import Dataset, Reading
@@ -40,6 +39,7 @@ from search.data.formats.npz import Samples, samples_of
 from search.data.sources import bring
 from search.data.targets import FEW
 from search.errors import FoldwiseError
+from search.notices import warnings_at_caller
 from search.study.opening import open_study
 from search.tasks import CLASSIFICATION, REGRESSION, Classification, Regression, Scored, Task
 from search.tasks.estimators import decisions

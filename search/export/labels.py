@@ -99,8 +99,8 @@ class Labels:
         check: of a model with custom objects, its values for made-up samples, one row each; they
             reveal changed code.
         reading: how files with rows are read, as far as it was said for the training data.
-        width: number of columns of a training file that does not name them; 0 of others, and of
-            models of earlier versions.
+        width: number of columns of a training file that does not name them, or of an array that
+            became a table; 0 of others, and of models of earlier versions.
         inputs: of several, in the encoder's order; `background` and `columns` are theirs then.
         conformal: what sets of classes or labels, or intervals of numbers, are made of; None
             without, as in earlier versions.

@@ -3,7 +3,6 @@
 import math
 import re
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -330,16 +329,10 @@ def _several(given: str, asked: Asked) -> list[Sample]:
 def _rows_of_inputs(path: Path, asked: Asked) -> list[Sample]:
     """Return rows of a table that has the columns of all inputs."""
     parts = {each.name: asked.labels.part(each.name) for each in asked.labels.inputs}
-    owners: dict[str, list[str]] = {}
-    for name, part in parts.items():
-        for column in part.columns:
-            owners.setdefault(column.name, []).append(name)
-    shared = next((each for each, names in owners.items() if len(names) > 1), None)
-    if shared is not None:
+    for column, owners in _shared(parts).items():
         raise DataError(
-            f"{path}: {listed(owners[shared])} each have a column `{shared}`, so one table cannot"
-            " hold the rows of all inputs. Give an .npz file with an array for each:"
-            f" {listed(parts)}"
+            f"{path}: {listed(owners)} each have a column `{column}`, so one table cannot hold the"
+            f" rows of all inputs. Give an .npz file with an array for each: {listed(parts)}"
         )
     whole = replace(
         asked.labels,
@@ -385,7 +378,7 @@ def _texts(given: str, asked: Asked) -> list[Sample]:
         path = Path(given)
         if labels.whole_files and asked.column is None and not has_table_name(path):
             texts = [whole_text(path)]
-            lines = len(texts[0].splitlines())
+            lines = texts[0].rstrip("\n").count("\n") + 1
             if lines > 1:
                 asked.notify(
                     f"{path}: its {lines:,} lines are one text, as each file of the training was"
@@ -480,9 +473,7 @@ def _texts_of_frame(frame: Any, labels: Labels, origin: str) -> list[str]:
 def _inputs_of_frame(frame: Any, labels: Labels, origin: str, notify: Notify) -> dict[str, Array]:
     """Return the inputs of a frame with the columns of all, as it was passed with `input`."""
     parts = {each.name: labels.part(each.name) for each in labels.inputs}
-    owners = Counter(column.name for part in parts.values() for column in part.columns)
-    shared = [name for name, count in owners.items() if count > 1]
-    if shared or any(part.kind != "table" for part in parts.values()):
+    if _shared(parts) or any(part.kind != "table" for part in parts.values()):
         raise DataError(
             f"{origin} must be a dictionary with those of each input, {listed(parts)}; got a frame"
         )
@@ -490,6 +481,15 @@ def _inputs_of_frame(frame: Any, labels: Labels, origin: str, notify: Notify) ->
         name: _encoded_frame(frame, part, f"{origin}, {name}", notify)
         for name, part in parts.items()
     }
+
+
+def _shared(parts: Mapping[str, Labels]) -> dict[str, list[str]]:
+    """Return the columns that several inputs have, with the names of these."""
+    owners: dict[str, list[str]] = {}
+    for name, part in parts.items():
+        for column in part.columns:
+            owners.setdefault(column.name, []).append(name)
+    return {column: names for column, names in owners.items() if len(names) > 1}
 
 
 def _taken_rows(rows: Array, labels: Labels, origin: str, notify: Notify) -> Array:

@@ -36,7 +36,7 @@ def is_file(given: str) -> bool:
     return False
 
 
-_REMEDY = "A text that looks like a file is given in a file with one text a line"
+_REMEDY = "To predict a text that looks like a file name, put it into a file"
 
 
 def texts_in(

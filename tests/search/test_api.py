@@ -21,8 +21,9 @@ from search import (
     load_study,
     run_study,
 )
-from search.api import data_folder, warnings_at_caller
+from search.api import data_folder
 from search.data.splits import make_folds
+from search.notices import warnings_at_caller
 from spaces import get_space
 from tests.studies import MultiLabelStudyBuilder, StudyBuilder
 from tests.tracking.test_html import EVIL, EvilBuilder, check

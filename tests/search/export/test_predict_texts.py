@@ -143,7 +143,7 @@ def test_a_file_that_is_not_there_is_no_text(predicted, given):
     with pytest.raises(DataError) as caught:
         predicted(REVIEWS, given)
     assert f"there is no file {given}" in str(caught.value)
-    assert "is given in a file with one text a line" in str(caught.value)
+    assert "To predict a text that looks like a file name" in str(caught.value)
 
 
 def test_a_folder_is_no_text(tmp_path, predicted):

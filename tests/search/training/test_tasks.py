@@ -264,17 +264,18 @@ def own_model(metrics: Any, units: int = 1, activation: Any = None, loss: str = 
     return build
 
 
+def sizes(folds_of: Any) -> Any:
+    """Return data whose folds are scored by a metric of the models' own, called size."""
+    rows = RANDOM.normal(size=(90, 3))
+    given = Given.of((rows, 100 * rows[:, 0] + 500))
+    asked = {"objectives": ("cv_val_size",), "metrics": ("min:val_size", "mae")}
+    return folds_of(given, "mlp", "regression", **asked)
+
+
 def test_a_models_own_metrics_are_in_the_targets_unit_and_may_be_objectives(folds_of):
     import keras
 
-    rows = RANDOM.normal(size=(90, 3))
-    data = folds_of(
-        Given.of((rows, 100 * rows[:, 0] + 500)),
-        "mlp",
-        "regression",
-        objectives=("cv_val_size",),
-        metrics=("min:val_size", "mae"),
-    )
+    data = sizes(folds_of)
     metrics = lambda: [keras.metrics.MeanAbsoluteError("size")]  # noqa: E731
     records = records_of(data, own_model(metrics))
     for record in ended(records):
@@ -288,14 +289,7 @@ def test_a_models_own_metrics_are_in_the_targets_unit_and_may_be_objectives(fold
 def test_own_metrics_of_restored_weights_are_in_the_targets_unit_too(folds_of, on_batches):
     import keras
 
-    rows = RANDOM.normal(size=(90, 3))
-    data = folds_of(
-        Given.of((rows, 100 * rows[:, 0] + 500)),
-        "mlp",
-        "regression",
-        objectives=("cv_val_size",),
-        metrics=("min:val_size", "mae"),
-    )
+    data = sizes(folds_of)
 
     def callbacks(_: Any) -> list[Any]:
         worst = {"mode": "max", "patience": 1, "restore_best_weights": True}  # the first epoch's
@@ -311,21 +305,18 @@ def test_own_metrics_of_restored_weights_are_in_the_targets_unit_too(folds_of, o
         assert record.metrics["val_size"] == pytest.approx(record.metrics["mae"], rel=1e-5)
 
 
-@pytest.mark.parametrize("on_batches", [False, True])
-def test_weights_count_in_what_callbacks_and_an_own_fit_are_told_of_the_inner_part(
-    folds_of, on_batches
-):
+SUMS = np.array([1.0, 2.0, 3.0])
+
+
+def test_an_own_fit_is_given_the_weights_of_the_inner_part(folds_of):
     import keras
 
     rows = RANDOM.normal(size=(120, 3)).astype(np.float32)
-    weights = 1 + np.arange(120) % 7  # of each row, by its first number
-    given = Given.of((rows, rows @ [1.0, 2.0, 3.0]), weights=weights)
-    data = folds_of(given, "mlp", "regression")
+    weights = 1 + np.arange(120) % 7
+    data = folds_of(Given.of((rows, rows @ SUMS), weights=weights), "mlp", "regression")
     held, told = [], []
 
     class Watching(keras.callbacks.Callback):
-        monitor = "val_loss"
-
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             told.append(logs["val_loss"])
             x, y, own = held[-1]
@@ -337,32 +328,35 @@ def test_weights_count_in_what_callbacks_and_an_own_fit_are_told_of_the_inner_pa
         more["callbacks"] = [*more["callbacks"], Watching()]
         return model.fit(x, y, validation_data=validation_data, **more)
 
-    own = replace(data, space=replace(data.space, fit=fit))
-    ended(records_of(own, own_model(list)))
+    data = replace(data, space=replace(data.space, fit=fit))
+    ended(records_of(data, own_model(list)))
     assert len(told) == 3 * EPOCHS
-    targets = np.concatenate([np.asarray(y)[:, 0] for _, y, _ in held])
-    kept = np.concatenate([weights for *_, weights in held])
-    by_target = dict(zip((rows @ [1.0, 2.0, 3.0]).round(4).tolist(), weights, strict=True))
-    assert kept.tolist() == [by_target[round(float(y), 4)] for y in targets]
+    by_target = dict(zip((rows @ SUMS).round(4).tolist(), weights, strict=True))
+    for _, targets, kept in held:
+        assert kept.tolist() == [by_target[round(float(y), 4)] for y in targets[:, 0]]
 
-    sums: list[float] = []
+
+@pytest.mark.parametrize("on_batches", [False, True])
+def test_weights_count_in_the_validation_loss_that_callbacks_are_told(folds_of, on_batches):
+    import keras
+
+    rows = RANDOM.normal(size=(120, 3)).astype(np.float32)
+    first: list[float] = []
 
     class Noting(keras.callbacks.Callback):
         monitor = "val_loss"
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            sums.append(logs["val_loss"])
+            first.extend([logs["val_loss"]] * (epoch == 0))
 
-    batches = [keras.callbacks.TerminateOnNaN()] if on_batches else []
-    for factor in (1.0, 8.0):  # all rows count eight times: so does their loss
-        weighted = folds_of(
-            Given.of((rows, rows @ [1.0, 2.0, 3.0]), weights=np.full(120, factor)),
-            "mlp",
-            "regression",
-        )
-        with_callbacks = replace(weighted.space, callbacks=lambda _: [Noting(), *batches])
-        ended(records_of(replace(weighted, space=with_callbacks), own_model(list)))
-    assert sums[9] == pytest.approx(8 * sums[0], rel=0.05)  # Adam's steps do not grow with it
+    callbacks = [Noting(), *([keras.callbacks.TerminateOnNaN()] if on_batches else [])]
+    for weight in (1.0, 8.0):  # Adam's steps do not grow with it, but losses do
+        given = Given.of((rows, rows @ SUMS), weights=np.full(120, weight))
+        data = folds_of(given, "mlp", "regression")
+        data = replace(data, space=replace(data.space, callbacks=lambda _: callbacks))
+        ended(records_of(data, own_model(list)))
+    plain, weighted = first[:3], first[3:]
+    assert weighted == pytest.approx([8 * loss for loss in plain], rel=0.05)
 
 
 def test_a_metric_that_models_are_not_compiled_with_fails_the_fold(folds_of):
